@@ -1,0 +1,155 @@
+"""The command line: one door for every job, built from core/fields.py. No Qt here.
+
+Exit codes: 0 done, 1 a bug, 2 bad parameter, 3 bad input, 4 lacking resource, 5 not launched, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+import core
+from core.errors import AppError, ParamError
+from core.fields import FieldSpec, walk
+from core.jobs import launch, rundir
+from core.jobs.table import JOBS, job_params
+
+PROGRAM = "python main.py"
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser whose complaints are one sentence and a next step."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ParamError(message[0].upper() + message[1:] + ".", f"See: {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """All verbs: the jobs of the table, and run, stop, runs, doctor."""
+    parser = Parser(
+        prog=PROGRAM, description="Vitreous, a studio for cryo-EM micrographs. Without arguments: the window."
+    )
+    parser.add_argument("--version", action="version", version=core.__version__)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    for name, (_, _, summary) in JOBS.items():
+        sub = verbs.add_parser(name, help=summary, description=summary)
+        for spec in walk(job_params(name)):
+            _add_flag(sub, spec)
+        sub.add_argument("--runs", type=Path, metavar="DIR", help="Where the run folder is made.")
+        sub.add_argument("--quiet", action="store_true", help="Print nothing but errors and the last line.")
+    sub = verbs.add_parser("run", help="Run or continue a run folder.")
+    sub.add_argument("folder", type=Path)
+    sub.add_argument("--quiet", action="store_true", help="Print nothing.")
+    sub = verbs.add_parser("stop", help="Ask a running job to stop.")
+    sub.add_argument("folder", type=Path)
+    sub = verbs.add_parser("runs", help="List the run folders and their state.")
+    sub.add_argument("--runs", type=Path, metavar="DIR", help="Where to look.")
+    verbs.add_parser("doctor", help="Check this machine and say what is missing, with the command that mends it.")
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, spec: FieldSpec) -> None:
+    """Values stay text here: Params reports all problems of a command line together."""
+    text = spec.help.replace("%", "%%")
+    if spec.unit:
+        text += f" [{spec.unit}]"
+    if not spec.required and spec.default not in (None, "", ()):
+        text += f" (default: {spec.default})"
+    common: dict[str, Any] = {"dest": spec.key, "help": text, "default": argparse.SUPPRESS}
+    if spec.kind == "bool":
+        parser.add_argument(spec.flag, action=argparse.BooleanOptionalAction, **common)
+    elif spec.kind in ("paths", "numbers"):
+        parser.add_argument(spec.flag, nargs="+", metavar="PATH" if spec.kind == "paths" else "X", **common)
+    elif spec.kind == "choice":
+        parser.add_argument(spec.flag, metavar="|".join(spec.choices), **common)
+    else:
+        parser.add_argument(spec.flag, metavar=spec.kind.upper(), **common)
+
+
+def main(argv: list[str]) -> int:
+    """Run one command line and return its exit code. Never shows a traceback for a user's mistake."""
+    try:
+        arguments = vars(build_parser().parse_args(argv))
+        return _dispatch(arguments.pop("verb"), arguments)
+    except AppError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+
+
+def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:
+    if verb in JOBS:
+        root, quiet = arguments.pop("runs"), arguments.pop("quiet")
+        params = job_params(verb).parse(arguments)
+        run_dir = rundir.create(verb, params, root.absolute() if root else None)
+        return _execute(run_dir, quiet=quiet, last_line=True)
+    if verb == "run":
+        return _execute(arguments["folder"], quiet=arguments["quiet"], last_line=not arguments["quiet"])
+    if verb == "stop":
+        rundir.read_job(arguments["folder"])
+        launch.request_stop(arguments["folder"])
+        return 0
+    if verb == "runs":
+        for info in rundir.list_runs(arguments["runs"]):
+            print(f"{info.state:8} {info.path}  {info.message}")
+        return 0
+    if verb == "doctor":
+        from core import doctor
+
+        return doctor.main()
+    build_parser().print_help()
+    return 2
+
+
+def _execute(run_dir: Path, *, quiet: bool, last_line: bool) -> int:
+    from core.jobs.base import execute
+
+    printer = Printer(quiet)
+    code = execute(run_dir, printer, own_process=True)
+    if last_line:
+        print(f"run folder: {run_dir.absolute()}", flush=True)
+    return code
+
+
+class Printer:
+    """The terminal's reader of the event stream."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._tty = sys.stdout.isatty()
+        self._last = 0.0
+        self._began = time.monotonic()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        kind = event["kind"]
+        if kind == "failed":
+            self._end_line()
+            if "trace" in event:
+                print(event["trace"], file=sys.stderr)
+            print(f"error: {event['message']} {event.get('hint', '')}".rstrip(), file=sys.stderr)
+        elif self._quiet:
+            return
+        elif kind == "progress":
+            self._progress(event)
+        elif kind == "warning":
+            self._end_line()
+            print(f"warning: {event['message']}", flush=True)
+        elif kind in ("finished", "stopped"):
+            self._end_line()
+            print(event["message"], flush=True)
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        last = event["done"] >= event["total"]
+        if now - self._last < (0.2 if self._tty else 5.0) and not (last and self._tty):
+            return
+        self._last = now
+        share = event["done"] / max(event["total"], 1e-9)
+        line = f"{share:4.0%}  {now - self._began:5.0f} s  {event['message']}"
+        print(f"\r{line:<100.100}" if self._tty else line, end="" if self._tty else "\n", flush=True)
+
+    def _end_line(self) -> None:
+        if self._tty and self._last:
+            print()

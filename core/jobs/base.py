@@ -1,0 +1,240 @@
+"""How a job runs: the context it gets, and `execute`, which turns a run folder into a result.
+
+A job is a module of core/jobs with a Params class and `run(params, ctx) -> dict`. The context is its only
+door to the outside: it reports, and it raises JobStopped when the user asked to stop.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import core
+from core.errors import AppError, JobStopped, LaunchError, ResourceError
+from core.io.atomic import atomic_path, remove_partials, write_json
+from core.jobs import rundir
+from core.jobs.table import job_params, job_run
+
+logger = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+PROGRESS_EVERY_S = 0.1
+STOP_POLL_S = 0.1
+STOP_GRACE_S = 0.6  # a job that has not reached a step by then is ended from outside: stop acts within 1 s
+
+
+class EventWriter:
+    """Appends events to events.jsonl, one JSON object a line, and hands each to a listener."""
+
+    def __init__(self, run_dir: Path, listener: Callable[[Event], None] | None = None) -> None:
+        self._handle = (run_dir / "events.jsonl").open("a", encoding="utf-8")
+        self._lock = threading.Lock()
+        self._listener = listener
+        self._closed = False
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Write one event; nothing follows a final one."""
+        event = {"kind": kind, "t": round(time.time(), 3), **values}
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = kind in rundir.TERMINAL
+            self._handle.write(json.dumps(event, default=str) + "\n")
+            self._handle.flush()
+        if self._listener is not None:
+            self._listener(event)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._handle.close()
+
+
+class JobContext:
+    """What a job sees of the world. Parts of a larger job get a context of their own by `part`."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        events: EventWriter,
+        stop_requested: Callable[[], bool] = lambda: False,
+        span: tuple[float, float, str] | None = None,
+    ) -> None:
+        self.run_dir = run_dir
+        self._events = events
+        self._stop_requested = stop_requested
+        self._span = span
+        self._last_progress = 0.0
+
+    def step(self, done: float, total: float, message: str = "") -> None:
+        """Report progress, and raise JobStopped if the user asked to stop."""
+        if self._stop_requested():
+            raise JobStopped
+        now = time.monotonic()
+        if now - self._last_progress < PROGRESS_EVERY_S and done < total:
+            return
+        self._last_progress = now
+        if self._span is not None:
+            first, last, label = self._span
+            done, total = first + (last - first) * done / max(total, 1e-9), 1.0
+            message = f"{label}: {message}" if message else label
+        self._events.write("progress", done=round(float(done), 4), total=float(total), message=message)
+
+    def metric(self, name: str, value: float, step: float) -> None:
+        """Report one point of a curve."""
+        self._events.write("metric", name=name, value=float(value), step=float(step))
+
+    def preview(self, name: str, array: np.ndarray, **info: Any) -> None:
+        """Keep a small array as previews/<name>.npy (the newest replaces the older) and announce it."""
+        path = self.run_dir / "previews" / f"{name}.npy"
+        with atomic_path(path) as partial, partial.open("wb") as handle:
+            np.save(handle, array, allow_pickle=False)
+        self._events.write("preview", name=name, path=str(path), **info)
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that does not end the job."""
+        logger.warning(message)
+        self._events.write("warning", message=message)
+
+    def part(self, first: float, last: float, label: str) -> JobContext:
+        """Context of a job inside this job, whose progress fills [first, last] of the whole."""
+        return JobContext(self.run_dir, self._events, self._stop_requested, (first, last, label))
+
+
+class StopWatch(threading.Thread):
+    """Sees the STOP file, SIGTERM and Ctrl+C. In a job's own process it also ends a job that does not answer."""
+
+    def __init__(self, run_dir: Path, on_overdue: Callable[[], None] | None) -> None:
+        super().__init__(daemon=True, name="stop-watch")
+        self._file = run_dir / "STOP"
+        self._file.unlink(missing_ok=True)
+        self._on_overdue = on_overdue
+        self._asked = threading.Event()
+        self._finished = threading.Event()
+
+    def requested(self) -> bool:
+        """Has somebody asked to stop?"""
+        return self._asked.is_set()
+
+    def ask(self, *_: Any) -> None:
+        """Ask from inside (a signal handler)."""
+        self._asked.set()
+
+    def finish(self) -> None:
+        """The job is over: watch no longer."""
+        self._finished.set()
+
+    def run(self) -> None:
+        while not self._finished.wait(STOP_POLL_S):
+            if not self._asked.is_set() and self._file.exists():
+                self._asked.set()
+            if self._asked.is_set() and self._on_overdue is not None:
+                if not self._finished.wait(STOP_GRACE_S):
+                    self._on_overdue()
+                return
+
+
+def execute(
+    run_dir: Path, listener: Callable[[Event], None] | None = None, *, own_process: bool = False
+) -> int:
+    """Run the job of a run folder in this process and return its exit code.
+
+    `own_process` says that nothing but this job runs here: signals are handled, and a stop that the job does
+    not answer within STOP_GRACE_S ends the process (outputs are renamed into place, so nothing is left half done).
+    """
+    run_dir = run_dir.absolute()
+    job, raw = rundir.read_job(run_dir)
+    info = rundir.inspect(run_dir)
+    mark = rundir.read_mark(run_dir)
+    if info.state == "running" and not (mark and mark.get("pid") == os.getpid()):
+        raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
+    events = EventWriter(run_dir, listener)
+
+    def overdue() -> None:
+        events.write("stopped", message="Stopped.")
+        remove_partials()
+        os._exit(JobStopped.exit_code)
+
+    watch = StopWatch(run_dir, overdue if own_process else None)
+    if own_process:
+        signal.signal(signal.SIGTERM, watch.ask)
+        signal.signal(signal.SIGINT, watch.ask)
+    handler = logging.FileHandler(run_dir / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(min(root.level or logging.INFO, logging.INFO))
+    watch.start()
+    try:
+        return _run(job, raw, run_dir, events, watch)
+    finally:
+        watch.finish()
+        root.removeHandler(handler)
+        handler.close()
+        events.close()
+
+
+def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, watch: StopWatch) -> int:
+    events.write("started", job=job, version=core.__version__, **rundir.process_mark(os.getpid()))
+    wall, cpu = time.monotonic(), time.process_time()
+    try:
+        params = job_params(job).parse(raw)
+        result = job_run(job)(params, JobContext(run_dir, events, watch.requested))
+        result |= {
+            "seconds": round(time.monotonic() - wall, 2),
+            "cpu_seconds": round(time.process_time() - cpu, 2),
+            "version": core.__version__,
+        }
+        write_json(run_dir / "result.json", {"job": job, "params": params.to_toml_dict(), **result})
+        watch.finish()
+        events.write("finished", message=str(result.get("summary", "Done.")), result=result)
+        return 0
+    except JobStopped:
+        events.write("stopped", message="Stopped.")
+        return JobStopped.exit_code
+    except Exception as caught:
+        err = as_app_error(caught)
+        if err is None:
+            logger.exception("job %s failed", job)
+            events.write(
+                "failed", message=f"{type(caught).__name__}: {caught}", exit_code=1, trace=traceback.format_exc()
+            )
+            return 1
+        logger.error("%s", err)
+        events.write(
+            "failed",
+            message=err.message,
+            hint=err.hint,
+            exit_code=err.exit_code,
+            fields=list(getattr(err, "fields", ())),
+        )
+        return err.exit_code
+
+
+def as_app_error(err: BaseException) -> AppError | None:
+    """The user's view of an exception: our own errors, memory, disk and permission; None for a bug."""
+    if isinstance(err, AppError):
+        return err
+    if isinstance(err, MemoryError) or type(err).__name__ == "OutOfMemoryError":
+        return ResourceError(
+            "The machine ran out of memory.", "Use a smaller --batch-size, or --device cpu on a GPU run."
+        )
+    if isinstance(err, OSError):
+        name = f" ({err.filename})" if err.filename else ""
+        if err.errno == errno.ENOSPC:
+            return ResourceError(f"The disk is full{name}.", "Free some space, then run again: it resumes.")
+        if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return ResourceError(f"Writing or reading is not permitted{name}.", "Choose another folder.")
+    return None
+
+

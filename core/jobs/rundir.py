@@ -1,0 +1,188 @@
+"""The run folder: the protocol between window, command line and cluster.
+
+    job.toml  events.jsonl  log.txt  result.json  previews/  launch.json  STOP
+
+State is derived from the events and from "is the process alive?"; it is never stored. One writer per file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from core.errors import InputError, ResourceError
+from core.params import Params, read_toml, write_toml
+
+STATES = ("queued", "running", "done", "failed", "stopped", "lost")
+TERMINAL = {"finished": "done", "failed": "failed", "stopped": "stopped"}
+JOB_FILE_VERSION = 1
+
+
+def runs_root() -> Path:
+    """Where run folders are kept: $VITREOUS_RUNS, otherwise ~/Vitreous/runs."""
+    given = os.environ.get("VITREOUS_RUNS")
+    return Path(given).expanduser().absolute() if given else Path.home() / "Vitreous" / "runs"
+
+
+def create(job: str, params: Params, root: Path | None = None) -> Path:
+    """Make the next numbered run folder of a job (train-0007) and write its job.toml."""
+    root = root or runs_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        taken = [int(p.name.rsplit("-", 1)[1]) for p in root.glob(f"{job}-*") if p.name[-4:].isdigit()]
+        number = max(taken, default=0) + 1
+        while True:
+            run_dir = root / f"{job}-{number:04d}"
+            try:
+                run_dir.mkdir()
+                break
+            except FileExistsError:  # another process took the number
+                number += 1
+        created = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        write_toml(
+            run_dir / "job.toml",
+            {"version": JOB_FILE_VERSION, "job": job, "created": created, "params": params.to_toml_dict()},
+        )
+    except OSError as err:
+        raise ResourceError(
+            f"No run folder can be made in {root}: {err.strerror or err}.",
+            "Choose another place with --runs or $VITREOUS_RUNS.",
+        ) from None
+    return run_dir
+
+
+def read_job(run_dir: Path) -> tuple[str, dict[str, Any]]:
+    """Job name and raw parameters of a run folder."""
+    if not run_dir.is_dir():
+        raise InputError(f"{run_dir} is not a folder.", "Give the run folder that a job printed.", run_dir)
+    data = read_toml(run_dir / "job.toml")
+    if data.get("version") != JOB_FILE_VERSION or not isinstance(data.get("params"), dict):
+        raise InputError(
+            f"{run_dir / 'job.toml'} is not a job file of this program.",
+            "It may come from a newer version.",
+            run_dir,
+        )
+    return str(data.get("job", "")), data["params"]
+
+
+class EventReader:
+    """Reads events.jsonl from where it left off; a half-written last line is left for the next call."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / "events.jsonl"
+        self._offset = 0
+
+    def read_new(self) -> list[dict[str, Any]]:
+        """All complete events since the last call."""
+        try:
+            with self._path.open("rb") as handle:
+                handle.seek(self._offset)
+                data = handle.read()
+        except OSError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self._offset += end
+        events = []
+        for line in data[:end].splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:  # a line cut by a crash
+                continue
+            if isinstance(event, dict) and "kind" in event:
+                events.append(event)
+        return events
+
+
+@dataclass
+class RunInfo:
+    """What a run folder says about itself now."""
+
+    path: Path
+    job: str
+    state: str
+    created: str = ""
+    done: float = 0
+    total: float = 0
+    message: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def process_mark(pid: int) -> dict[str, Any]:
+    """What identifies a process beyond its recycled number."""
+    try:
+        born = psutil.Process(pid).create_time()
+    except psutil.Error:
+        born = 0.0
+    return {"pid": pid, "born": born, "host": socket.gethostname()}
+
+
+def is_alive(mark: Mapping[str, Any]) -> bool:
+    """Is the marked process still running? On another host this cannot be seen: assume yes."""
+    if mark.get("host") != socket.gethostname():
+        return True
+    try:
+        process = psutil.Process(int(mark["pid"]))
+        same = abs(process.create_time() - float(mark["born"])) < 2.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, KeyError, ValueError, TypeError):
+        return False
+
+
+def read_mark(run_dir: Path) -> dict[str, Any] | None:
+    """The process a launcher started for this folder, or None."""
+    try:
+        mark = json.loads((run_dir / "launch.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return mark if isinstance(mark, dict) else None
+
+
+def inspect(run_dir: Path) -> RunInfo:
+    """Derive the state of a run folder.
+
+    "Alive?" is asked before the events are read: asked afterwards, a run that finishes in between
+    would look lost.
+    """
+    mark = read_mark(run_dir)
+    launched_alive = mark is not None and is_alive(mark)
+    data = read_toml(run_dir / "job.toml")
+    info = RunInfo(run_dir, str(data.get("job", "")), "queued", str(data.get("created", "")))
+    info.params = data.get("params", {})
+    started_alive: bool | None = None
+    for event in EventReader(run_dir).read_new():
+        kind = event["kind"]
+        if kind == "started":
+            info.state, started_alive = "running", is_alive(event)
+        elif kind == "progress":
+            info.done, info.total = event.get("done", 0), event.get("total", 0)
+            info.message = event.get("message", "")
+        elif kind in TERMINAL:
+            info.state, info.message = TERMINAL[kind], event.get("message", "")
+            info.result = event.get("result", {})
+    if info.state == "running" and not started_alive and not launched_alive:
+        info.state = "lost"
+    elif info.state == "queued" and mark is not None and not launched_alive:
+        info.state = "lost"
+    return info
+
+
+def list_runs(root: Path | None = None, newest: int = 100) -> list[RunInfo]:
+    """The newest run folders below the root; folders that cannot be read are left out."""
+    root = root or runs_root()
+    folders = sorted(root.glob("*/job.toml"), key=lambda p: p.stat().st_mtime, reverse=True)[:newest]
+    infos = []
+    for path in folders:
+        try:
+            infos.append(inspect(path.parent))
+        except InputError:
+            continue
+    return infos

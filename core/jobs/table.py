@@ -1,0 +1,52 @@
+"""The jobs a user can run, by name, written out by hand.
+
+A job's module is imported when it is asked for; its algorithms (torch, scipy) are imported inside its `run`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import InputError
+from core.params import Params
+
+# name on the command line -> (module, Params class, one line for --help)
+JOBS: dict[str, tuple[str, str, str]] = {
+    "pick-noise": (
+        "core.jobs.pick_noise",
+        "PickNoiseParams",
+        "Find boxes of pure background between the picked particles.",
+    ),
+    "forward": (
+        "core.jobs.forward",
+        "ForwardParams",
+        "Build the training set: clean signal mixed with your own noise.",
+    ),
+    "train": ("core.jobs.train", "TrainParams", "Train the denoising U-Net."),
+    "predict": ("core.jobs.predict", "PredictParams", "Denoise whole micrographs."),
+    "demo": (
+        "core.jobs.demo",
+        "DemoParams",
+        "Run the whole path on three bundled real micrographs and write a report.",
+    ),
+}
+
+
+def job_params(job: str) -> type[Params]:
+    """The Params class of a job."""
+    module, name, _ = _entry(job)
+    return getattr(importlib.import_module(module), name)
+
+
+def job_run(job: str) -> Callable[[Params, Any], dict[str, Any]]:
+    """The `run(params, ctx)` function of a job."""
+    module, _, _ = _entry(job)
+    return importlib.import_module(module).run
+
+
+def _entry(job: str) -> tuple[str, str, str]:
+    if job not in JOBS:
+        raise InputError(f"There is no job named '{job}'.", f"The jobs are: {', '.join(JOBS)}.")
+    return JOBS[job]
