@@ -1,0 +1,88 @@
+"""The levels of an image, each half the size of the one before: what a viewer needs to show area means.
+
+Built in row blocks: every numpy call is short, so a worker thread leaves the interpreter lock to the window and
+can be cancelled. Reading files lives in source.py, choosing a level in app/viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+TOP_SIDE = 256  # the last level fits into this square
+_BLOCK_VALUES = 1 << 20
+
+
+class Cancelled(Exception):
+    """The build was given up because nobody waits for it any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pyramid:
+    """`levels[k]` is float32 (ceil(ny / 2^k), ceil(nx / 2^k)); its pixel is the mean of a 2^k square of level 0.
+
+    Squares that hang over the last row or column are means of what is there.
+    """
+
+    levels: tuple[np.ndarray, ...]
+    pixel_size_a: float | None = None
+    name: str = ""
+    n: int = 1  # images in the file this one came from
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of level 0."""
+        return (self.levels[0].shape[0], self.levels[0].shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all levels."""
+        return sum(level.nbytes for level in self.levels)
+
+
+def _never() -> bool:
+    return False
+
+
+def halve(image: np.ndarray, cancelled: Callable[[], bool] = _never) -> np.ndarray:
+    """Means of 2x2 squares of a float32 (ny, nx) image: (ceil(ny/2), ceil(nx/2)); edges average what is there."""
+    ny, nx = image.shape
+    half = np.empty(((ny + 1) // 2, (nx + 1) // 2), np.float32)
+    pairs_y, pairs_x = ny // 2, nx // 2
+    rows = max(1, _BLOCK_VALUES // max(nx, 1))
+    scratch = np.empty((min(rows, max(pairs_y, 1)), nx), np.float32)
+    for top in range(0, pairs_y, rows):
+        if cancelled():
+            raise Cancelled
+        bottom = min(top + rows, pairs_y)
+        summed = scratch[: bottom - top]
+        np.add(image[2 * top : 2 * bottom : 2], image[2 * top + 1 : 2 * bottom : 2], out=summed)
+        target = half[top:bottom]
+        np.add(summed[:, 0 : 2 * pairs_x : 2], summed[:, 1 : 2 * pairs_x : 2], out=target[:, :pairs_x])
+        target[:, :pairs_x] *= np.float32(0.25)
+        if nx % 2:
+            np.multiply(summed[:, -1], np.float32(0.5), out=target[:, -1])
+    if ny % 2:
+        last = image[-1]
+        half[-1, :pairs_x] = (last[0 : 2 * pairs_x : 2] + last[1 : 2 * pairs_x : 2]) * np.float32(0.5)
+        if nx % 2:
+            half[-1, -1] = last[-1]
+    return half
+
+
+def build_pyramid(
+    image: np.ndarray,
+    pixel_size_a: float | None = None,
+    name: str = "",
+    n: int = 1,
+    cancelled: Callable[[], bool] | None = None,
+) -> Pyramid:
+    """Levels of a finite (ny, nx) image until both sides are <= 256 px. Raises `Cancelled` when `cancelled()`."""
+    if image.ndim != 2 or 0 in image.shape:
+        raise ValueError(f"an image (ny, nx) is needed, not shape {image.shape}")
+    levels = [np.ascontiguousarray(image, dtype=np.float32)]
+    while max(levels[-1].shape) > TOP_SIDE:
+        levels.append(halve(levels[-1], cancelled or _never))
+    return Pyramid(tuple(levels), pixel_size_a, name, n)
