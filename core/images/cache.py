@@ -74,7 +74,7 @@ class ImageCache:
         return value
 
     def make_room(self, nbytes: int) -> None:
-        """Evict the oldest until `nbytes` more would fit, so that building a value does not exceed the budget."""
+        """Evict the oldest until `nbytes` more fit: building a value then stays within the budget."""
         with self._lock:
             while self._cache and self._cache.currsize + nbytes > self._cache.maxsize:
                 self._cache.popitem()
@@ -105,5 +105,9 @@ class ImageCache:
         """A snapshot of the counters."""
         with self._lock:
             return CacheStats(
-                int(self._cache.currsize), int(self._cache.maxsize), len(self._cache), self._hits, self._misses
+                int(self._cache.currsize),
+                int(self._cache.maxsize),
+                len(self._cache),
+                self._hits,
+                self._misses,
             )

@@ -1,7 +1,7 @@
 """From floating-point pixels to grey levels: automatic levels, 8-bit conversion, histogram.
 
-Levels come from the level that is displayed: averaging narrows the noise, so the levels of the full image would
-show a fitted micrograph flat and grey.
+Levels come from the pyramid level that is displayed: averaging narrows the noise, so the levels of the full
+image would show a fitted micrograph flat and grey.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The levels of an image, each half the size of the one before: what a viewer needs to show area means.
 
-Built in row blocks: every numpy call is short, so a worker thread leaves the interpreter lock to the window and
-can be cancelled. Reading files lives in source.py, choosing a level in app/viewer.
+Built in row blocks: every numpy call is short, so a worker thread leaves the interpreter lock to the window
+and can be cancelled. Reading files lives in source.py, choosing a level in app/viewer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Pyramid:
-    """`levels[k]` is float32 (ceil(ny / 2^k), ceil(nx / 2^k)); its pixel is the mean of a 2^k square of level 0.
+    """`levels[k]` is float32 (ceil(ny / 2^k), ceil(nx / 2^k)), a pixel the mean of a 2^k square of level 0.
 
     Squares that hang over the last row or column are means of what is there.
     """
@@ -47,7 +47,7 @@ def _never() -> bool:
 
 
 def halve(image: np.ndarray, cancelled: Callable[[], bool] = _never) -> np.ndarray:
-    """Means of 2x2 squares of a float32 (ny, nx) image: (ceil(ny/2), ceil(nx/2)); edges average what is there."""
+    """Means of 2x2 squares of float32 (ny, nx): (ceil(ny/2), ceil(nx/2)); edges average what is there."""
     ny, nx = image.shape
     half = np.empty(((ny + 1) // 2, (nx + 1) // 2), np.float32)
     pairs_y, pairs_x = ny // 2, nx // 2
@@ -79,7 +79,7 @@ def build_pyramid(
     n: int = 1,
     cancelled: Callable[[], bool] | None = None,
 ) -> Pyramid:
-    """Levels of a finite (ny, nx) image until both sides are <= 256 px. Raises `Cancelled` when `cancelled()`."""
+    """Levels of a finite (ny, nx) image until both sides are <= 256 px; `Cancelled` when `cancelled()`."""
     if image.ndim != 2 or 0 in image.shape:
         raise ValueError(f"an image (ny, nx) is needed, not shape {image.shape}")
     levels = [np.ascontiguousarray(image, dtype=np.float32)]

@@ -28,14 +28,10 @@ ImageKey = tuple[str, int, int, int]
 class ImageSource(Protocol):
     """A file with `n` images of `shape` (ny, nx), `pixel_size_a` Angstrom per pixel (None when unknown)."""
 
-    @property
-    def path(self) -> Path: ...
-    @property
-    def shape(self) -> tuple[int, int]: ...
-    @property
-    def n(self) -> int: ...
-    @property
-    def pixel_size_a(self) -> float | None: ...
+    path: Path
+    shape: tuple[int, int]
+    n: int
+    pixel_size_a: float | None
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None) -> np.ndarray:
         """Image `index` as float32 (ny, nx), finite, its own memory."""
@@ -123,7 +119,7 @@ def natural_key(path: Path) -> list[tuple[int, int, str]]:
 def list_micrographs(where: Path | str | Iterable[Path | str]) -> list[Path]:
     """The micrographs of a folder (not its subfolders), a file, or a mixture, in natural order, each once.
 
-    A file named explicitly is taken whatever its suffix. `InputError` when a path is missing or nothing is found.
+    A file named explicitly is taken whatever its suffix. `InputError` when a path is missing or none found.
     """
     places = [Path(where)] if isinstance(where, (str, Path)) else [Path(place) for place in where]
     found: dict[Path, None] = {}
@@ -132,13 +128,18 @@ def list_micrographs(where: Path | str | Iterable[Path | str]) -> list[Path]:
             try:
                 entries = list(place.iterdir())
             except OSError as exc:
-                raise InputError(f"The folder {place} may not be read.", "Check its permissions.", place) from exc
-            found.update(dict.fromkeys(entry for entry in entries if is_micrograph_name(entry) and entry.is_file()))
+                raise InputError(
+                    f"The folder {place} may not be read.", "Check its permissions.", place
+                ) from exc
+            files = [entry for entry in entries if is_micrograph_name(entry) and entry.is_file()]
+            found.update(dict.fromkeys(files))
         elif place.is_file():
             found[place] = None
         else:
             raise InputError(f"{place} does not exist.", "Check the name and the folder.", place)
     if not found:
         named = ", ".join(str(place) for place in places[:3]) or "an empty list"
-        raise InputError(f"No micrograph was found in {named}.", f"Files ending in {', '.join(SUFFIXES)} are read.")
+        raise InputError(
+            f"No micrograph was found in {named}.", f"Files ending in {', '.join(SUFFIXES)} are read."
+        )
     return sorted(found, key=natural_key)

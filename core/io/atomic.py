@@ -31,12 +31,13 @@ def _resource_error(exc: OSError, final: Path) -> ResourceError:
     """Translate an operating-system refusal into a sentence with the file's name and a next step."""
     if exc.errno in _FULL:
         return ResourceError(
-            f"{final.name} could not be written: the disk is full.", f"Free space for {final.parent} and run it again."
+            f"{final.name} could not be written: the disk is full.",
+            f"Free space for {final.parent} and run it again.",
         )
     if exc.errno in _DENIED or isinstance(exc, PermissionError):
         return ResourceError(
-            f"{final.name} could not be written: no permission in {final.parent}, or another program holds it open.",
-            "Choose another output folder, or close that program.",
+            f"{final.name} could not be written: {final.parent} is read-only, or it is open elsewhere.",
+            "Choose another output folder, or close the other program.",
         )
     reason = exc.strerror or str(exc)
     return ResourceError(f"{final.name} could not be written: {reason}.", f"Check the folder {final.parent}.")
@@ -44,7 +45,8 @@ def _resource_error(exc: OSError, final: Path) -> ResourceError:
 
 def _is_about(exc: OSError, paths: tuple[Path, ...]) -> bool:
     """Whether `exc` concerns our own output (write errors carry no file name at all)."""
-    names = [Path(os.fsdecode(name)) for name in (exc.filename, exc.filename2) if isinstance(name, (str, bytes))]
+    raw = (exc.filename, exc.filename2)
+    names = [Path(os.fsdecode(name)) for name in raw if isinstance(name, (str, bytes))]
     if not names:
         return exc.errno in _FULL | _DENIED | {errno.EIO}
     return any(name in paths for name in names)
@@ -62,7 +64,7 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        os.replace(partial, final)
+        partial.replace(final)
     except OSError as exc:
         if _is_about(exc, (final, partial, final.parent, *final.parents)):
             raise _resource_error(exc, final) from exc
@@ -88,5 +90,5 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, obj: Any) -> None:
-    """Write `obj` as indented JSON, all or nothing. NaN and infinities are refused: other readers reject them."""
+    """Write `obj` as indented JSON, all or nothing. NaN and infinities are refused."""
     write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,189 +1,36 @@
-"""Reading MRC images and stacks: header, memory map, one image as float32. Writing lives in core/io/mrc_write.py.
+"""Reading MRC images and stacks: memory map, or one image as float32.
 
-Follows MRC2014 and copes with what breaks it: no MAP stamp, wrong machine stamp, IMOD's unsigned bytes,
-float16 (mode 12), gzip and bzip2. x = column, y = row as stored, row 0 first; volumes are (z, y, x).
+The header lives in mrc_header.py, writing in mrc_write.py; their public names are importable from here too.
+x = column, y = row as stored, row 0 first; volumes are (z, y, x).
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import logging
-import zlib
 from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from mrcfile.dtypes import HEADER_DTYPE
 
-from core.errors import AppError, InputError, ResourceError
+from core.errors import InputError, ResourceError
+from core.io.mrc_header import MrcInfo, explained, opener_of, read_extended_header, read_header
 from core.io.mrc_write import MrcStackWriter, write_mrc
 
-__all__ = ["MrcInfo", "MrcStackWriter", "open_mrc", "read_header", "read_image", "replace_not_finite", "write_mrc"]
+__all__ = [
+    "MrcInfo",
+    "MrcStackWriter",
+    "open_mrc",
+    "read_extended_header",
+    "read_header",
+    "read_image",
+    "replace_not_finite",
+    "write_mrc",
+]
 
 log = logging.getLogger(__name__)
 
-HEADER_BYTES = 1024
 BLOCK_BYTES = 4 << 20  # one read or conversion: short enough to leave the interpreter lock to the window
-_DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-_REFUSED = {
-    3: "complex integers (mode 3), a Fourier transform",
-    4: "complex numbers (mode 4), a Fourier transform",
-    101: "packed 4-bit numbers (mode 101)",
-}
-_IMOD_STAMP = 1146047817
-_MAX_SIDE = 1 << 20
-
-# The damage a reader of compressed or cut files meets, beyond OSError.
-READ_ERRORS = (EOFError, zlib.error)
-
-
-@dataclass(frozen=True)
-class MrcInfo:
-    """What the header of an MRC file says. `shape` is always (n, ny, nx)."""
-
-    path: Path
-    shape: tuple[int, int, int]
-    mode: int
-    dtype: np.dtype[Any]  # with the byte order of the file
-    pixel_size_a: float | None
-    is_stack: bool  # n images, not one volume
-    ext_header_size: int
-    compressed: bool
-    labels: tuple[str, ...] = ()
-    header: np.ndarray = field(default_factory=lambda: np.zeros((), HEADER_DTYPE), repr=False, compare=False)
-
-    @property
-    def data_offset(self) -> int:
-        """Bytes before the first pixel."""
-        return HEADER_BYTES + self.ext_header_size
-
-    @property
-    def image_bytes(self) -> int:
-        """Bytes of one image (one section)."""
-        return self.shape[1] * self.shape[2] * self.dtype.itemsize
-
-
-def _opener(path: Path) -> Callable[[], IO[bytes]] | None:
-    """How to open a compressed file; None for a plain one. Decided by content: suffixes lie."""
-    with path.open("rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return lambda: gzip.open(path, "rb")
-    if magic == b"BZh":
-        return lambda: bz2.open(path, "rb")
-    return None
-
-
-@contextmanager
-def _explained(path: Path):
-    """Turn what the operating system and the decompressors raise into one sentence about `path`."""
-    try:
-        yield
-    except AppError:
-        raise
-    except FileNotFoundError as exc:
-        raise InputError(f"{path} does not exist.", "Check the name and the folder.", path) from exc
-    except IsADirectoryError as exc:
-        raise InputError(f"{path} is a folder, not an MRC file.", "Choose a file.", path) from exc
-    except PermissionError as exc:
-        raise InputError(f"{path.name} may not be read.", "Check its permissions.", path) from exc
-    except MemoryError as exc:
-        raise ResourceError(f"{path.name} does not fit into memory.", "Close other programs or bin it.") from exc
-    except (OSError, *READ_ERRORS) as exc:
-        raise InputError(f"{path.name} is damaged: {exc}.", "Copy it again from its source.", path) from exc
-
-
-def _plausible(header: np.ndarray) -> bool:
-    sides = (int(header["nx"]), int(header["ny"]), int(header["nz"]))
-    known = int(header["mode"]) in _DTYPES or int(header["mode"]) in _REFUSED
-    return known and all(0 < side <= _MAX_SIDE for side in sides) and 0 <= int(header["nsymbt"]) < 1 << 31
-
-
-def _interpret(raw: bytes, path: Path) -> np.ndarray:
-    """The header in its own byte order; InputError when the bytes cannot be one."""
-    if len(raw) < HEADER_BYTES:
-        reason = "is empty" if not raw else "is too short to be an MRC file"
-        raise InputError(f"{path.name} {reason}.", "Choose another file.", path)
-    order = ">" if raw[212:213] == b"\x11" else "<"
-    # Machine stamps are wrong in the wild: believe the stamp first, the numbers if it makes no sense.
-    for candidate in (order, "<" if order == ">" else ">"):
-        header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(candidate))[0]
-        if _plausible(header):
-            return header
-    if raw[208:211] == b"MAP":
-        header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0]
-        raise InputError(
-            f"{path.name} has an MRC header that makes no sense (mode {int(header['mode'])}, "
-            f"{int(header['nx'])} x {int(header['ny'])} x {int(header['nz'])}).",
-            "Convert it again with the program that wrote it.",
-            path,
-        )
-    raise InputError(f"{path.name} is not an MRC file.", "Choose .mrc, .mrcs or .tif micrographs.", path)
-
-
-def _dtype_of(header: np.ndarray, raw: bytes, path: Path) -> np.dtype[Any]:
-    mode = int(header["mode"])
-    if mode in _REFUSED:
-        raise InputError(
-            f"{path.name} holds {_REFUSED[mode]}, which is no micrograph.", "Convert it to mode 2 (float32).", path
-        )
-    order = header.dtype["nx"].byteorder.replace("=", "<" if np.little_endian else ">")
-    dtype = np.dtype(_DTYPES[mode]).newbyteorder(order)
-    if mode == 0:
-        stamp = np.frombuffer(raw, np.dtype("i4").newbyteorder(order), 2, offset=152)
-        imod_unsigned = int(stamp[0]) == _IMOD_STAMP and not int(stamp[1]) & 1
-        # Files older than MRC2014 carry unsigned bytes without a flag; their statistics give them away.
-        if imod_unsigned or (float(header["dmin"]) >= 0 and 127 < float(header["dmax"]) <= 255):
-            dtype = np.dtype("u1")
-    return dtype
-
-
-def _pixel_size(header: np.ndarray) -> float | None:
-    """Angstrom per pixel along x, or None when the header does not say."""
-    intervals = int(header["mx"])
-    length = float(header["cella"]["x"])
-    if intervals <= 0 or not np.isfinite(length) or length <= 0:
-        return None
-    return length / intervals
-
-
-def read_header(path: Path | str) -> MrcInfo:
-    """Read the header alone (1024 bytes, also of a compressed file); `InputError` when it is no usable MRC."""
-    path = Path(path)
-    with _explained(path):
-        opener = _opener(path)
-        with opener() if opener else path.open("rb") as stream:
-            raw = stream.read(HEADER_BYTES)
-    header = _interpret(raw, path)
-    shape = (int(header["nz"]), int(header["ny"]), int(header["nx"]))
-    count = min(max(int(header["nlabl"]), 0), 10)
-    labels = tuple(bytes(label).decode("latin-1").rstrip("\0 ") for label in header["label"][:count])
-    named_stack = ".mrcs" in (suffix.lower() for suffix in path.suffixes[-2:])
-    return MrcInfo(
-        path=path,
-        shape=shape,
-        mode=int(header["mode"]),
-        dtype=_dtype_of(header, raw, path),
-        pixel_size_a=_pixel_size(header),
-        is_stack=shape[0] > 1 and (int(header["ispg"]) == 0 or named_stack),
-        ext_header_size=int(header["nsymbt"]),
-        compressed=opener is not None,
-        labels=labels,
-        header=header,
-    )
-
-
-def read_extended_header(info: MrcInfo) -> bytes:
-    """The bytes between the header and the first pixel."""
-    with _explained(info.path):
-        opener = _opener(info.path)
-        with opener() if opener else info.path.open("rb") as stream:
-            stream.seek(HEADER_BYTES)
-            return stream.read(info.ext_header_size)
 
 
 def _check_length(info: MrcInfo) -> None:
@@ -207,8 +54,8 @@ def _decode(info: MrcInfo, first: int = 0, count: int | None = None) -> np.ndarr
     start, total = info.data_offset + first * info.image_bytes, count * info.image_bytes
     _check_memory(info, total)
     data = np.empty(total, np.uint8)
-    view = memoryview(data)
-    opener = _opener(info.path) or (lambda: info.path.open("rb"))
+    view = data.data
+    opener = opener_of(info.path) or (lambda: info.path.open("rb"))
     with opener() as stream:
         done = 0
         while done < start + total:
@@ -240,7 +87,7 @@ def open_mrc(path: Path | str) -> np.ndarray:
     """
     path = Path(path)
     info = read_header(path)
-    with _explained(path):
+    with explained(path):
         if info.compressed:
             data = _decode(info)
         else:
@@ -259,9 +106,11 @@ def read_image(path: Path | str, index: int = 0, cancelled: Callable[[], bool] |
     info = read_header(path)
     if not 0 <= index < info.shape[0]:
         raise InputError(
-            f"{path.name} has {info.shape[0]} image(s), so there is no number {index + 1}.", "Choose another.", path
+            f"{path.name} has {info.shape[0]} image(s), so there is no number {index + 1}.",
+            "Choose another.",
+            path,
         )
-    with _explained(path):
+    with explained(path):
         if info.compressed:
             image = np.ascontiguousarray(_decode(info, index, 1)[0], dtype=np.float32)
         else:
@@ -284,7 +133,7 @@ def _read_plain(info: MrcInfo, index: int, cancelled: Callable[[], bool] | None)
                 break
             target = image[top : top + rows].reshape(-1)  # rows are contiguous: a view
             buffer = target if direct else scratch[: target.size]
-            _fill(stream, memoryview(buffer.view(np.uint8)), info)
+            _fill(stream, buffer.view(np.uint8).data, info)
             if not direct:
                 target[...] = buffer
     return image
@@ -301,7 +150,7 @@ def _fill(stream: Any, view: memoryview, info: MrcInfo) -> None:
 
 
 def replace_not_finite(image: np.ndarray, path: Path | str = "image") -> np.ndarray:
-    """Put the median of the finite pixels where `image` (ny, nx) is NaN or infinite, in place; log how many."""
+    """Put the finite median where `image` (ny, nx) is NaN or infinite, in place; log how many."""
     bad = 0
     rows = max(1, BLOCK_BYTES // (image.shape[1] * 4))
     blocks = [image[top : top + rows] for top in range(0, image.shape[0], rows)]

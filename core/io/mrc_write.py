@@ -15,6 +15,7 @@ from mrcfile.dtypes import HEADER_DTYPE
 
 from core.errors import InputError
 from core.io.atomic import atomic_path
+from core.io.mrc_header import read_extended_header, read_header
 
 _MODES = {"float32": 2, "float16": 12}
 _BLOCK_VALUES = 1 << 20
@@ -58,13 +59,11 @@ def _new_header() -> np.ndarray:
 
 def _header_like(like: Path) -> tuple[np.ndarray, bytes, float | None]:
     """Header (little-endian copy), extended header and pixel size of the file to imitate."""
-    from core.io import mrc  # here: mrc re-exports this module's names
-
-    info = mrc.read_header(like)
+    info = read_header(like)
     header = np.zeros((), HEADER_DTYPE)
     for name in HEADER_DTYPE.names or ():
         header[name] = info.header[name]
-    extended = mrc.read_extended_header(info)
+    extended = read_extended_header(info)
     if info.dtype.byteorder == ">":
         extended = b""  # its numbers are in the other byte order, and the file we write is little-endian
         header["exttyp"] = b""
@@ -101,7 +100,8 @@ def _finish_header(
     pixel = float(pixel_size_a or 0.0)
     for axis, size in (("x", nx), ("y", ny), ("z", 1)):
         header["cella"][axis] = pixel * size
-    header["dmin"], header["dmax"], header["dmean"], header["rms"] = stats.low, stats.high, stats.mean, stats.rms
+    header["dmin"], header["dmax"] = stats.low, stats.high
+    header["dmean"], header["rms"] = stats.mean, stats.rms
     _add_label(header, f"Vitreous {label}".strip())
     return header.tobytes()
 

@@ -18,7 +18,7 @@ from core.io.mrc import replace_not_finite
 
 @dataclass(frozen=True)
 class TiffInfo:
-    """What the tags of a TIFF file say. `shape` is (n, ny, nx). TIFF has no reliable place for a pixel size."""
+    """What the tags of a TIFF file say. `shape` is (n, ny, nx). TIFF states no reliable pixel size."""
 
     path: Path
     shape: tuple[int, int, int]
@@ -51,7 +51,7 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
         dtype = page.dtype
         pages = len(tif.pages)
     if len(shape) != 2 or dtype is None or dtype.kind not in "uif":
-        raise InputError(f"{path.name} is a colour picture, not a micrograph.", "Choose grey-scale images.", path)
+        raise InputError(f"{path.name} is a colour picture, not a micrograph.", "Choose grey images.", path)
     return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
 
 
@@ -62,7 +62,9 @@ def read_tiff(path: Path | str, index: int = 0) -> np.ndarray:
     path = Path(path)
     info = read_tiff_header(path)
     if not 0 <= index < info.shape[0]:
-        raise InputError(f"{path.name} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path)
+        raise InputError(
+            f"{path.name} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path
+        )
     with _explained(path), tifffile.TiffFile(path) as tif:
         pixels = tif.pages[index].asarray()
     if pixels.shape != info.shape[1:]:
