@@ -38,7 +38,11 @@ class EventWriter:
     """Appends events to events.jsonl, one JSON object a line, and hands each to a listener."""
 
     def __init__(self, run_dir: Path, listener: Callable[[Event], None] | None = None) -> None:
-        self._handle = (run_dir / "events.jsonl").open("a", encoding="utf-8")
+        path = run_dir / "events.jsonl"
+        cut = path.exists() and not path.read_bytes().endswith(b"\n")
+        self._handle = path.open("a", encoding="utf-8", newline="\n")
+        if cut:  # a killed process left half a line: begin a new one, or the next event is lost with it
+            self._handle.write("\n")
         self._lock = threading.Lock()
         self._listener = listener
         self._closed = False
@@ -50,7 +54,7 @@ class EventWriter:
             if self._closed:
                 return
             self._closed = kind in rundir.TERMINAL
-            self._handle.write(json.dumps(event, default=str) + "\n")
+            self._handle.write(json.dumps(event, default=_plain) + "\n")
             self._handle.flush()
         if self._listener is not None:
             self._listener(event)
@@ -58,6 +62,11 @@ class EventWriter:
     def close(self) -> None:
         """Close the file."""
         self._handle.close()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy and torch as plain numbers, anything else as text."""
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 
 class JobContext:
@@ -112,12 +121,11 @@ class JobContext:
 
 
 class StopWatch(threading.Thread):
-    """Sees the STOP file, SIGTERM and Ctrl+C. In a job's own process it also ends a job that does not answer."""
+    """Sees STOP, SIGTERM and Ctrl+C. In a job's own process it also ends a job that does not answer."""
 
     def __init__(self, run_dir: Path, on_overdue: Callable[[], None] | None) -> None:
         super().__init__(daemon=True, name="stop-watch")
         self._file = run_dir / "STOP"
-        self._file.unlink(missing_ok=True)
         self._on_overdue = on_overdue
         self._asked = threading.Event()
         self._finished = threading.Event()
@@ -135,6 +143,7 @@ class StopWatch(threading.Thread):
         self._finished.set()
 
     def run(self) -> None:
+        """The thread's body."""
         while not self._finished.wait(STOP_POLL_S):
             if not self._asked.is_set() and self._file.exists():
                 self._asked.set()
@@ -150,26 +159,35 @@ def execute(
     """Run the job of a run folder in this process and return its exit code.
 
     `own_process` says that nothing but this job runs here: signals are handled, and a stop that the job does
-    not answer within STOP_GRACE_S ends the process (outputs are renamed into place, so nothing is left half done).
+    not answer within STOP_GRACE_S ends the process (outputs are renamed into place, so nothing is half done).
     """
     run_dir = run_dir.absolute()
     job, raw = rundir.read_job(run_dir)
-    info = rundir.inspect(run_dir)
-    mark = rundir.read_mark(run_dir)
-    if info.state == "running" and not (mark and mark.get("pid") == os.getpid()):
+    launched = os.environ.get(rundir.LAUNCHED) == str(run_dir)
+    if not launched and rundir.inspect(run_dir).alive:
         raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
-    events = EventWriter(run_dir, listener)
+    try:
+        if not launched:  # the launcher has removed an old STOP; one that is there now is meant for this run
+            (run_dir / "STOP").unlink(missing_ok=True)
+        handler = logging.FileHandler(run_dir / "log.txt", encoding="utf-8")
+        events = EventWriter(run_dir, listener)
+    except OSError as err:
+        raise ResourceError(
+            f"The run folder {run_dir} cannot be written: {err.strerror or err}.",
+            "Choose another with --runs.",
+        ) from None
 
     def overdue() -> None:
-        events.write("stopped", message="Stopped.")
-        remove_partials()
-        os._exit(JobStopped.exit_code)
+        try:
+            remove_partials()
+            events.write("stopped", message="Stopped.")
+        finally:
+            os._exit(JobStopped.exit_code)
 
     watch = StopWatch(run_dir, overdue if own_process else None)
+    before = {}
     if own_process:
-        signal.signal(signal.SIGTERM, watch.ask)
-        signal.signal(signal.SIGINT, watch.ask)
-    handler = logging.FileHandler(run_dir / "log.txt", encoding="utf-8")
+        before = {number: signal.signal(number, watch.ask) for number in (signal.SIGTERM, signal.SIGINT)}
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -179,6 +197,8 @@ def execute(
         return _run(job, raw, run_dir, events, watch)
     finally:
         watch.finish()
+        for number, action in before.items():  # the window may open in this process after a demo
+            signal.signal(number, action)
         root.removeHandler(handler)
         handler.close()
         events.close()
@@ -207,7 +227,10 @@ def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, w
         if err is None:
             logger.exception("job %s failed", job)
             events.write(
-                "failed", message=f"{type(caught).__name__}: {caught}", exit_code=1, trace=traceback.format_exc()
+                "failed",
+                message=f"{type(caught).__name__}: {caught}",
+                exit_code=1,
+                trace=traceback.format_exc(),
             )
             return 1
         logger.error("%s", err)
@@ -236,5 +259,3 @@ def as_app_error(err: BaseException) -> AppError | None:
         if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return ResourceError(f"Writing or reading is not permitted{name}.", "Choose another folder.")
     return None
-
-

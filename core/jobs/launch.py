@@ -7,8 +7,10 @@ window find it again by the run folder.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -22,12 +24,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def start(run_dir: Path, threads: int | None = None) -> subprocess.Popen:
     """Start `main.py run RUN_DIR` as a child in its own process group and note it in launch.json."""
+    run_dir = run_dir.absolute()
+    if rundir.inspect(run_dir).alive:
+        raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
     command = [sys.executable, str(ROOT / "main.py"), "run", str(run_dir), "--quiet"]
-    environment = dict(os.environ)
+    environment = dict(os.environ) | {rundir.LAUNCHED: str(run_dir)}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    (run_dir / "STOP").unlink(missing_ok=True)
+    launched = round(time.time(), 3)
     try:
+        (run_dir / "STOP").unlink(missing_ok=True)
         with (run_dir / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -40,13 +46,15 @@ def start(run_dir: Path, threads: int | None = None) -> subprocess.Popen:
             )
     except OSError as err:
         raise LaunchError(f"The job could not be started: {err}.", f"Command: {' '.join(command)}") from None
-    write_json(run_dir / "launch.json", rundir.process_mark(process.pid) | {"command": command})
+    mark = rundir.process_mark(process.pid)
+    write_json(run_dir / "launch.json", mark | {"t": launched, "command": command})
     return process
 
 
 def _own_group() -> dict:
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        # a hidden console of its own: it neither flashes up nor dies with the window's console
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
@@ -60,7 +68,8 @@ def kill(run_dir: Path) -> None:
     marks = [rundir.read_mark(run_dir)]
     marks += [e for e in rundir.EventReader(run_dir).read_new() if e["kind"] == "started"][-1:]
     for mark in marks:
-        if not mark or not rundir.is_alive(mark):
+        # the number of a process on another machine means a stranger here
+        if not mark or mark.get("host") != socket.gethostname() or not rundir.is_alive(mark):
             continue
         try:
             process = psutil.Process(int(mark["pid"]))

@@ -10,8 +10,10 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from core.params import Params, read_toml, write_toml
 STATES = ("queued", "running", "done", "failed", "stopped", "lost")
 TERMINAL = {"finished": "done", "failed": "failed", "stopped": "stopped"}
 JOB_FILE_VERSION = 1
+LAUNCHED = "VITREOUS_LAUNCHED"  # set for a child process to the run folder it was started for
 
 
 def runs_root() -> Path:
@@ -37,8 +40,8 @@ def create(job: str, params: Params, root: Path | None = None) -> Path:
     root = root or runs_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        taken = [int(p.name.rsplit("-", 1)[1]) for p in root.glob(f"{job}-*") if p.name[-4:].isdigit()]
-        number = max(taken, default=0) + 1
+        numbers = [re.fullmatch(rf"{re.escape(job)}-(\d{{4,9}})", p.name) for p in root.glob(f"{job}-*")]
+        number = max((int(n[1]) for n in numbers if n), default=0) + 1
         while True:
             run_dir = root / f"{job}-{number:04d}"
             try:
@@ -109,6 +112,7 @@ class RunInfo:
     job: str
     state: str
     created: str = ""
+    alive: bool = False  # a process works on it, or is about to
     done: float = 0
     total: float = 0
     message: str = ""
@@ -147,42 +151,57 @@ def read_mark(run_dir: Path) -> dict[str, Any] | None:
 
 
 def inspect(run_dir: Path) -> RunInfo:
-    """Derive the state of a run folder.
+    """Derive the state of a run folder from its events, its launch mark and the processes of this machine.
 
-    "Alive?" is asked before the events are read: asked afterwards, a run that finishes in between
-    would look lost.
+    A launch that is newer than the last event is a run that begins (again): queued, whatever happened before.
     """
     mark = read_mark(run_dir)
     launched_alive = mark is not None and is_alive(mark)
     data = read_toml(run_dir / "job.toml")
     info = RunInfo(run_dir, str(data.get("job", "")), "queued", str(data.get("created", "")))
     info.params = data.get("params", {})
-    started_alive: bool | None = None
-    for event in EventReader(run_dir).read_new():
+    reader = EventReader(run_dir)
+    events = reader.read_new()
+    started = _fold(info, events)
+    works = launched_alive or (started is not None and is_alive(started))
+    if info.state == "running" and not works:  # it may have finished between the reading and the question
+        events += reader.read_new()
+        _fold(info, events)
+    newest = float(events[-1].get("t", 0)) if events else 0.0
+    if mark is not None and newest < float(mark.get("t", 0)):
+        info.state = "queued" if launched_alive else "lost"
+    elif info.state == "running" and not works:
+        info.state = "lost"
+    info.alive = works and info.state in ("queued", "running")
+    return info
+
+
+def _fold(info: RunInfo, events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Take events into `info`; return the last `started` event."""
+    started = None
+    for event in events:
         kind = event["kind"]
         if kind == "started":
-            info.state, started_alive = "running", is_alive(event)
+            started = event
+            info.state, info.done, info.total, info.message, info.result = "running", 0, 0, "", {}
         elif kind == "progress":
             info.done, info.total = event.get("done", 0), event.get("total", 0)
             info.message = event.get("message", "")
         elif kind in TERMINAL:
             info.state, info.message = TERMINAL[kind], event.get("message", "")
             info.result = event.get("result", {})
-    if info.state == "running" and not started_alive and not launched_alive:
-        info.state = "lost"
-    elif info.state == "queued" and mark is not None and not launched_alive:
-        info.state = "lost"
-    return info
+    return started
 
 
 def list_runs(root: Path | None = None, newest: int = 100) -> list[RunInfo]:
     """The newest run folders below the root; folders that cannot be read are left out."""
     root = root or runs_root()
-    folders = sorted(root.glob("*/job.toml"), key=lambda p: p.stat().st_mtime, reverse=True)[:newest]
+    dated = []
+    for path in root.glob("*/job.toml"):
+        with suppress(OSError):  # removed meanwhile
+            dated.append((path.stat().st_mtime, path))
     infos = []
-    for path in folders:
-        try:
+    for _, path in sorted(dated, reverse=True)[:newest]:
+        with suppress(InputError):
             infos.append(inspect(path.parent))
-        except InputError:
-            continue
     return infos
