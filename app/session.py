@@ -1,0 +1,163 @@
+"""What the tabs share: settings, the one image cache, and the runs being followed. Built once, passed in.
+
+Settings are a JSON file; a missing or broken one never keeps the window from opening.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from core.errors import AppError
+from core.jobs import rundir
+from core.params import Params
+from workers.job_worker import JobWorker
+
+if TYPE_CHECKING:
+    from core.images.cache import ImageCache
+
+logger = logging.getLogger(__name__)
+
+RECENT_MOST = 12
+
+
+def config_dir() -> Path:
+    """Where the settings live: $VITREOUS_CONFIG_DIR, otherwise the place this system keeps settings."""
+    given = os.environ.get("VITREOUS_CONFIG_DIR")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("vitreous", appauthor=False))
+
+
+@dataclass
+class Settings:
+    """What is remembered between two starts. Values of the wrong type in the file are dropped one by one."""
+
+    theme: str = "dark"
+    cache_mb: int = 1024
+    geometry: str = ""
+    recent: list[str] = field(default_factory=list)
+    splitters: dict[str, list[int]] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)  # "job.key" -> path text, or list of them
+    home: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the file; whatever cannot be used keeps its default."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as err:
+            logger.warning("settings in %s cannot be read (%s); starting with the defaults", path, err)
+            return cls()
+        result = cls()
+        if isinstance(data, dict):
+            for item in dataclasses.fields(cls):
+                value = data.get(item.name)
+                if type(value) is type(getattr(result, item.name)):
+                    setattr(result, item.name, value)
+        result.recent = [r for r in result.recent if isinstance(r, str)][:RECENT_MOST]
+        result.cache_mb = min(max(result.cache_mb, 64), 1 << 20)
+        return result
+
+    def save(self, path: Path) -> None:
+        """Write the file; a refusal is logged, not shown: settings are a convenience."""
+        from core.io.atomic import write_json
+
+        try:
+            write_json(path, dataclasses.asdict(self))
+        except (AppError, OSError) as err:
+            logger.warning("settings were not saved: %s", err)
+
+
+class Session(QObject):
+    """Settings, cache, and followed runs. Signals connect the tabs without their knowing each other."""
+
+    message = Signal(str, int)  # text for the status bar, ms (0: stays)
+    pixel = Signal(str)  # pixel readout
+    runs_changed = Signal()  # a run appeared, changed its state, or made progress
+    run_started = Signal(object)  # a JobWorker that is now followed
+    handed_over = Signal(str, dict)  # name of a tab, values for its form
+    recent_changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._path = config_dir() / "settings.json"
+        self.settings = Settings.load(self._path)
+        self._cache: ImageCache | None = None
+        self.workers: dict[Path, JobWorker] = {}
+
+    @property
+    def cache(self) -> ImageCache:
+        """The one image cache."""
+        if self._cache is None:
+            from core.images.cache import ImageCache
+
+            self._cache = ImageCache(self.settings.cache_mb << 20)
+        return self._cache
+
+    @property
+    def runs_root(self) -> Path:
+        """Where run folders are."""
+        return rundir.runs_root()
+
+    @property
+    def work_root(self) -> Path:
+        """Where outputs go unless the user chooses otherwise."""
+        return self.runs_root.parent
+
+    def save(self) -> None:
+        """Keep the settings."""
+        self.settings.save(self._path)
+
+    def add_recent(self, path: Path) -> None:
+        """Put a file or folder on top of the recent ones."""
+        text = str(path)
+        self.settings.recent = [text, *(r for r in self.settings.recent if r != text)][:RECENT_MOST]
+        self.save()
+        self.recent_changed.emit()
+
+    def start(self, job: str, params: Params) -> JobWorker:
+        """Make a run folder, start its process and follow it. Raises AppError when no folder can be made."""
+        run_dir = rundir.create(job, params, self.runs_root)
+        return self._follow(JobWorker(run_dir, job, params.to_toml_dict(), start=True))
+
+    def attach(self, info: rundir.RunInfo) -> JobWorker:
+        """Follow a run that exists; its events are replayed from the beginning."""
+        known = self.workers.get(info.path)
+        if known is not None and known.active:
+            return known
+        return self._follow(JobWorker(info.path, info.job, info.params))
+
+    def _follow(self, worker: JobWorker) -> JobWorker:
+        """Keep the worker; it starts following at the next turn of the event loop, after tabs have connected."""
+        old = self.workers.get(worker.run_dir)
+        if old is not None:
+            old.leave()
+        self.workers[worker.run_dir] = worker
+        worker.changed.connect(self.runs_changed)
+        self.run_started.emit(worker)
+        worker.start()
+        self.runs_changed.emit()
+        return worker
+
+    def active(self) -> list[JobWorker]:
+        """Runs that wait or run."""
+        return [w for w in self.workers.values() if w.active]
+
+    def close(self) -> None:
+        """Follow nothing any more (the runs go on) and keep the settings."""
+        for worker in self.workers.values():
+            worker.leave()
+        self.workers.clear()
+        self.save()

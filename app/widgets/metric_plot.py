@@ -1,0 +1,202 @@
+"""Live curves of a job's metrics. pyqtgraph is imported when the first point arrives, not before.
+
+Numbers come in as they are; nothing is smoothed or left out. Export CSV writes every point.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from app import theme
+from app.errors import show_error
+from app.widgets.labels import label, row
+from core.errors import AppError
+
+STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+
+
+class MetricPlot(QFrame):
+    """Curves by name. `curves`: metric name -> legend text, in the order of their colours and dashes."""
+
+    def __init__(
+        self, title: str, x_label: str, y_label: str, curves: Mapping[str, str], empty: str = "", log_y: bool = False
+    ) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._axes = (x_label, y_label)
+        self._names = dict(curves)
+        self._points: dict[str, list[tuple[float, float]]] = {name: [] for name in curves}
+        self._items: dict[str, Any] = {}
+        self._plot: Any = None
+        self._line: tuple[float, str] | None = None
+        self._line_item: Any = None
+        self._log_x = False
+        self.log_y = QCheckBox("Log scale")
+        self.log_y.setChecked(log_y)
+        self.log_y.toggled.connect(lambda _: self._apply_log())
+        self.export = QToolButton(text="Export CSV")
+        self.export.setToolTip("Write every point of these curves to a file")
+        self.export.clicked.connect(self._export)
+        self.empty = label(empty or "The curve appears when the job runs.", "muted", wrap=True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._body = QVBoxLayout(self)
+        self._body.setContentsMargins(12, 8, 12, 10)
+        self._body.setSpacing(4)
+        self._body.addLayout(row(label(title, "heading"), None, self.log_y, self.export, spacing=10))
+        self._body.addWidget(self.empty, 1)
+        self.log_y.setEnabled(False)
+        self.export.setEnabled(False)
+
+    def add_points(self, points: list[tuple[str, float, float]]) -> None:
+        """Add (name, value, step) points; names that are not shown here are passed over."""
+        touched = set()
+        for name, value, step in points:
+            if name in self._points:
+                self._points[name].append((step, value))
+                touched.add(name)
+        if touched:
+            self._draw(touched)
+
+    def set_curve(self, name: str, x: np.ndarray, y: np.ndarray) -> None:
+        """Replace a curve."""
+        self._points[name] = list(zip(x.tolist(), y.tolist(), strict=True))
+        self._draw({name})
+
+    def set_line(self, y: float | None, text: str = "") -> None:
+        """A horizontal line with a text (a bound), or none."""
+        self._line = None if y is None else (y, text)
+        if self._plot is not None:
+            self._draw_line()
+
+    def set_log_x(self, log_x: bool) -> None:
+        """Logarithmic abscissa (spectra)."""
+        self._log_x = log_x
+        self._apply_log()
+
+    def clear(self) -> None:
+        """Forget all points."""
+        self._points = {name: [] for name in self._names}
+        if self._plot is not None:
+            self._draw(set(self._points))
+
+    def points(self, name: str) -> list[tuple[float, float]]:
+        """(step, value) points of a curve."""
+        return list(self._points[name])
+
+    def csv_text(self) -> str:
+        """All points as CSV: curve, x, y."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["curve", self._axes[0], self._axes[1]])
+        for name, points in self._points.items():
+            writer.writerows([name, f"{x:.10g}", f"{y:.10g}"] for x, y in points)
+        return out.getvalue()
+
+    def _make_plot(self) -> None:
+        import pyqtgraph as pg
+
+        pg.setConfigOptions(antialias=True)
+        self._plot = pg.PlotWidget()
+        self._plot.setMenuEnabled(False)
+        self._plot.setFrameShape(QFrame.Shape.NoFrame)
+        self._plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._plot.addLegend(offset=(-10, 10), labelTextSize="9pt") if len(self._names) > 1 else None
+        for name, text in self._names.items():
+            self._items[name] = self._plot.plot([], [], name=text)
+        self.empty.hide()
+        self._body.addWidget(self._plot, 1)
+        self.log_y.setEnabled(True)
+        self.export.setEnabled(True)
+        self._colour()
+        self._draw_line()
+        self._apply_log()
+
+    def _draw(self, names: set[str]) -> None:
+        if self._plot is None:
+            self._make_plot()
+        for name in names:
+            data = np.array(self._points[name], dtype=float).reshape(-1, 2)
+            if self.log_y.isChecked():
+                data = data[data[:, 1] > 0]  # a logarithm cannot show the rest
+            symbol = "o" if len(data) < 40 else None
+            self._items[name].setData(data[:, 0], data[:, 1], symbol=symbol)
+
+    def _apply_log(self) -> None:
+        if self._plot is not None:
+            self._plot.setLogMode(x=self._log_x, y=self.log_y.isChecked())
+            self._draw(set(self._points))
+            self._draw_line()
+
+    def _draw_line(self) -> None:
+        import pyqtgraph as pg
+
+        if self._line_item is not None:
+            self._plot.removeItem(self._line_item)
+            self._line_item = None
+        if self._line is None or (self.log_y.isChecked() and self._line[0] <= 0):
+            return
+        y, text = self._line
+        pen = pg.mkPen(theme.colour("danger"), width=1.4, style=Qt.PenStyle.DashLine)
+        shown = float(np.log10(y)) if self.log_y.isChecked() else y
+        options = {"color": theme.colour("danger"), "position": 0.06, "anchors": [(0, 1), (0, 1)]}
+        self._line_item = pg.InfiniteLine(shown, angle=0, pen=pen, label=text, labelOpts=options)
+        self._plot.addItem(self._line_item)
+
+    def _colour(self) -> None:
+        import pyqtgraph as pg
+
+        self._plot.setBackground(theme.colour("panel"))
+        for side, text in zip(("bottom", "left"), self._axes, strict=True):
+            axis = self._plot.getAxis(side)
+            axis.setPen(theme.colour("strong_border"))
+            axis.setTextPen(theme.colour("muted"))
+            axis.setLabel(text, color=theme.colour("muted").name())
+            axis.enableAutoSIPrefix(False)
+        self._plot.showGrid(x=True, y=True, alpha=0.15)
+        legend = self._plot.plotItem.legend
+        if legend is not None:
+            legend.setLabelTextColor(theme.colour("text"))
+        for index, item in enumerate(self._items.values()):
+            colour = theme.colour(f"curve{index % 4 + 1}")
+            item.setPen(pg.mkPen(colour, width=2, style=STYLES[index % 4]))
+            item.setSymbolBrush(colour)
+            item.setSymbolPen(None)
+            item.setSymbolSize(6)
+        if legend is not None:
+            for _, text in legend.items:
+                text.setText(text.text)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.PaletteChange and self._plot is not None:
+            self._colour()
+            self._draw_line()
+        super().changeEvent(event)
+
+    def _export(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export the curves", "curves.csv", "CSV (*.csv)")
+        if not chosen:
+            return
+        from core.io.atomic import write_text
+
+        try:
+            write_text(Path(chosen), self.csv_text())
+        except AppError as err:
+            show_error(self, err)
+
+
+def warm_up(parent: QWidget) -> None:
+    """Import pyqtgraph in the background, so that the first point does not make the window wait."""
+    import importlib
+
+    from workers.task import run_task
+
+    run_task(lambda: importlib.import_module("pyqtgraph"), lambda _: None, lambda _: None, parent)
