@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
+from core.errors import InputError
+from core.jobs.base import JobContext
 from core.params import Params, ui
+
+if TYPE_CHECKING:
+    from core.denoising.collect import Collected
+    from core.denoising.forward import Source
 
 
 class ForwardParams(Params):
@@ -67,3 +74,81 @@ class ForwardParams(Params):
         json_schema_extra=ui(unit="Å/px", advanced=True),
     )
     seed: int = Field(0, ge=0, description="Seed of every random choice.", json_schema_extra=ui(advanced=True))
+
+
+def run(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
+    """Cut the crops, measure noise and signal, choose the range of t, write the training set."""
+    from core.denoising import collect, forward
+
+    source = forward.gather(params)
+    for message in source.warnings:
+        ctx.warn(message)
+    (params.output / "manifest.json").unlink(missing_ok=True)  # until the last file is there, this is no set
+    collected = _cut_crops(params, source, ctx)
+    if not collected.noise:
+        raise InputError(f"No noise box of {params.noise} could be used.", "Pick noise again.", params.noise)
+    particles, noise = np.stack(collected.particles), np.stack(collected.noise)
+    sign = {"dark": 1.0, "light": -1.0}.get(params.contrast) or collect.measure_sign(particles, source.diameter)
+    if sign < 0:
+        particles, noise = -particles, -noise
+    snr = collect.variance_excess(particles, source.diameter)
+    measured = snr > forward.LEAST_SNR
+    if not measured:
+        ctx.warn(
+            f"The particles' variance does not exceed the noise's ({snr:+.3f}): "
+            f"a signal-to-noise ratio of {forward.FALLBACK_SNR} is assumed."
+        )
+        snr = forward.FALLBACK_SNR
+
+    ctx.step(0.5, 1, "Building the clean library")
+    chain = forward.Chain(params, source, particles, noise, np.array(collected.group), snr)
+    for number, bits in enumerate(chain.information, 1):
+        ctx.metric("rsilb", bits, number)
+    ctx.preview("spectra", chain.spectra, frequency_a=chain.frequency_a.round(6).tolist())
+    ctx.preview("strip", chain.strip(), labels=chain.strip_labels())
+    if chain.kept < chain.schedule.steps:
+        ctx.warn(f"The chain stops at step {chain.kept}: beyond it less than {params.rsilb:g} bits remain (RSILB).")
+
+    for done, total in chain.write_pairs(params.output):
+        ctx.step(0.6 + 0.4 * done / total, 1, "Writing pairs")
+    forward.write_set(params, source, collected, chain, sign, snr, measured)
+    ctx.step(1, 1, "Done")
+    return {
+        "summary": f"Training set of {len(source.plan.particles)} particle and {len(source.plan.noise)} noise "
+        f"crops in {params.output}; SNR in particles {snr:.2f}{'' if measured else ' (assumed)'}",
+        "output": str(params.output),
+        "particles": len(source.plan.particles),
+        "noise_boxes": len(source.plan.noise),
+        "snr": round(snr, 4),
+        "snr_measured": measured,
+        "contrast": "dark" if sign > 0 else "light",
+        "steps_kept": chain.kept,
+        "rsilb_bits": [round(float(b), 3) for b in chain.information],
+    }
+
+
+def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> Collected:
+    """Stream the micrographs once: raw crops to s1 and s3, canonical crops to memory."""
+    from core.denoising.canonical import cut, to_canonical
+    from core.denoising.collect import Collected, by_micrograph
+    from core.images.source import open_source
+    from core.io.mrc import MrcStackWriter
+
+    out, plan, pixel = params.output, source.plan, source.pixel_size
+    collected = Collected(source.canonical_crop, source.canonical_noise)
+    s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), *[source.raw_crop] * 2, pixel)
+    s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), *[source.noise_box] * 2, pixel)
+    particles, noise = by_micrograph(plan.particles), by_micrograph(plan.noise)
+    with s1_file as s1, s3_file as s3:
+        for i, micrograph in enumerate(source.micrographs):
+            ctx.step(0.5 * i / len(source.micrographs), 1, micrograph.name)
+            image = open_source(micrograph).read(0)
+            centres = []
+            for cuts, writer, side in ((particles, s1, source.raw_crop), (noise, s3, source.noise_box)):
+                centres.append(cuts.get(micrograph, np.empty((0, 2), int)))
+                for x, y in centres[-1]:
+                    ctx.step(0.5 * i / len(source.micrographs), 1, micrograph.name)
+                    writer.append(cut(image, x, y, side))
+            canonical = to_canonical(image, params.particle_diameter)
+            collected.add(canonical, i, source.names[micrograph], *centres)
+    return collected

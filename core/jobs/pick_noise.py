@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pydantic import Field
 
+from core.errors import InputError, ParamError
+from core.jobs.base import JobContext
 from core.params import Params, ui
 
 
@@ -37,3 +41,58 @@ class PickNoiseParams(Params):
         0.0, ge=0, le=4096, description="Extra distance kept from every particle.", json_schema_extra=ui(unit="px")
     )
     seed: int = Field(0, ge=0, description="Seed of the random order.", json_schema_extra=ui(advanced=True))
+
+
+def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
+    """Search every micrograph and write the boxes; returns counts."""
+    from core.denoising.patches import pick_boxes
+    from core.images.source import list_micrographs, open_source
+    from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
+
+    if params.output.suffix.lower() not in (".txt", ".star"):
+        raise ParamError(f"--output: {params.output.name} must end in .txt or .star.", fields=("output",))
+    micrographs = list_micrographs(params.micrographs)
+    positions = read_particles(params.particles)
+    matched = match_names(positions, micrographs)
+    if not any(len(xy) for xy in matched.values()):
+        raise no_match_error(params.particles, positions, micrographs)
+
+    found: dict[str, np.ndarray] = {}
+    refused = 0
+    for i, micrograph in enumerate(micrographs):
+        ctx.step(i, len(micrographs), micrograph.name)
+        if not len(matched[micrograph]):
+            ctx.warn(f"{micrograph.name} has no particles in {params.particles.name}: skipped, because its "
+                     "particles are unknown.")
+            continue
+        picked = pick_boxes(
+            open_source(micrograph).read(0),
+            matched[micrograph],
+            params.box_size,
+            params.particle_diameter or params.box_size,
+            params.clearance,
+            params.max_per_micrograph,
+            np.random.default_rng([params.seed, i]),
+        )
+        refused += picked.refused
+        found[micrograph.name] = picked.centres
+        if not len(picked.centres):
+            ctx.warn(f"{micrograph.name} has no free place for a box of {params.box_size} px.")
+    counts = {name: len(xy) for name, xy in found.items()}
+    total = sum(counts.values())
+    if total == 0:
+        raise InputError(
+            f"No box of {params.box_size} px fits between the particles of {params.particles.name}.",
+            "Use a smaller --box-size or --clearance.",
+        )
+    write_noise_boxes(params.output, found, params.box_size)
+    ctx.step(len(micrographs), len(micrographs), "Done")
+    return {
+        "summary": f"{total} noise boxes on {sum(c > 0 for c in counts.values())} of {len(micrographs)} "
+        f"micrographs, {refused} places refused as uneven; written to {params.output}",
+        "output": str(params.output),
+        "boxes": total,
+        "refused": refused,
+        "box_size": params.box_size,
+        "per_micrograph": counts,
+    }

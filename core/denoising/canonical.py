@@ -1,0 +1,195 @@
+"""The canonical scale every network works at, and the exact way back to the input's units.
+
+A micrograph is flattened (its smooth background removed), cleared of outliers, Fourier-resampled so that a
+particle is CANONICAL_DIAMETER px across, and divided by its own noise sigma. One network then serves any pixel
+size, with up to tens of times fewer pixels. Prediction multiplies by the same sigma and adds the background.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage as ndi
+
+from core.physics.fourier import fourier_resample
+
+CANONICAL_DIAMETER = 32.0  # px; smaller particles stay at their own size
+BACKGROUND_DIAMETERS = 1.5  # sigma of the Gaussian background
+OUTLIER_SIGMAS = 8.0
+
+
+def canonical_diameter(diameter_px: float) -> float:
+    """Particle diameter at the canonical scale, px."""
+    return min(CANONICAL_DIAMETER, float(diameter_px))
+
+
+@dataclass(frozen=True)
+class SmoothField:
+    """The smooth background of an image, kept on block means: `small` (h / factor, w / factor) float32."""
+
+    small: np.ndarray
+    factor: int
+    shape: tuple[int, int]
+
+    def add_to(self, image: np.ndarray, sign: float = 1.0) -> None:
+        """Add sign * background to a float32 image of `shape`, in place, a few rows at a time."""
+        low, high, t = self._weights(self.shape[1], self.small.shape[1])
+        wide = self.small[:, low] * (1 - t) + self.small[:, high] * t
+        low, high, t = self._weights(self.shape[0], self.small.shape[0])
+        for top in range(0, self.shape[0], 256):
+            rows = slice(top, top + 256)
+            u = t[rows, None]
+            image[rows] += np.float32(sign) * (wide[low[rows]] * (1 - u) + wide[high[rows]] * u)
+
+    def _weights(self, n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Linear interpolation between block centres."""
+        position = np.clip((np.arange(n) - (self.factor - 1) / 2) / self.factor, 0, m - 1)
+        low = np.minimum(position.astype(int), max(m - 2, 0))
+        return low, np.minimum(low + 1, m - 1), (position - low).astype(np.float32)
+
+
+def background(image: np.ndarray, diameter_px: float) -> SmoothField:
+    """Smooth background of a float32 (h, w) image: Gaussian of 1.5 particle diameters, reflected at the border.
+
+    Computed on block means, because nothing finer than an eighth of sigma survives the Gaussian.
+    """
+    sigma = BACKGROUND_DIAMETERS * diameter_px
+    factor = max(1, int(sigma // 8))
+    small = ndi.gaussian_filter(_block_mean(image, factor), sigma / factor, mode="reflect")
+    return SmoothField(small, factor, (image.shape[0], image.shape[1]))
+
+
+def _block_mean(image: np.ndarray, factor: int) -> np.ndarray:
+    """Means over factor x factor blocks; the last block of a row or column may be smaller."""
+    if factor == 1:
+        return image
+    rows = np.arange(0, image.shape[0], factor)
+    cols = np.arange(0, image.shape[1], factor)
+    sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float32), cols, axis=1)
+    heights = np.diff(np.append(rows, image.shape[0]))
+    widths = np.diff(np.append(cols, image.shape[1]))
+    return (sums / (heights[:, None] * widths[None])).astype(np.float32)
+
+
+@dataclass
+class Canonical:
+    """A micrograph at the canonical scale: `image` float32 (h, w), flattened, in the input's units.
+
+    `scale_y`, `scale_x`: canonical px per input px. `shape`: the input's. `sign`: -1 where particles are light.
+    """
+
+    image: np.ndarray
+    background: SmoothField
+    shape: tuple[int, int]
+    padded: tuple[int, int]
+    sign: float
+    outliers: int
+
+    @property
+    def scale_y(self) -> float:
+        """Canonical pixels per input pixel along a column."""
+        return self.image.shape[0] / self.padded[0]
+
+    @property
+    def scale_x(self) -> float:
+        """Canonical pixels per input pixel along a row."""
+        return self.image.shape[1] / self.padded[1]
+
+    def restore(self, image: np.ndarray) -> np.ndarray:
+        """A canonical (h, w) result back on the input's grid, units and background: float32 `shape`."""
+        full = image if image.shape == self.padded else fourier_resample(image, self.padded)
+        full = np.ascontiguousarray(full[: self.shape[0], : self.shape[1]])
+        if self.sign < 0:
+            full = -full
+        elif full is image:
+            full = full.copy()
+        self.background.add_to(full)
+        return full
+
+    def centres(self, xy: np.ndarray) -> np.ndarray:
+        """Input positions (n, 2) x, y on the canonical grid."""
+        return np.asarray(xy, float) * [self.scale_x, self.scale_y]
+
+
+def to_canonical(image: np.ndarray, diameter_px: float, sign: float = 1.0) -> Canonical:
+    """Flatten and resample one micrograph; `sign` -1 turns light particles dark."""
+    smooth = background(image, diameter_px)
+    height, width = image.shape
+    scale = canonical_diameter(diameter_px) / diameter_px
+    padded, shape = _grids(image.shape, scale) if scale < 1 else (image.shape, image.shape)
+    flat = np.empty(padded, np.float32)
+    inner = flat[:height, :width]
+    np.copyto(inner, image)
+    smooth.add_to(inner, -1.0)
+    outliers = _clear_outliers(inner)
+    if sign < 0:
+        np.negative(inner, out=inner)
+    # reflect into the padding: a jump there would ring through the whole resampled image
+    flat[height:, :width] = inner[height - (padded[0] - height) :][::-1]
+    flat[:, width:] = flat[:, width - (padded[1] - width) : width][:, ::-1]
+    resampled = fourier_resample(flat, shape) if scale < 1 else flat
+    return Canonical(resampled, smooth, (height, width), (padded[0], padded[1]), sign, outliers)
+
+
+def _clear_outliers(flat: np.ndarray) -> int:
+    """Set hot and dead pixels of a flattened image to 0, in place; returns how many."""
+    limit = OUTLIER_SIGMAS * robust_sigma(flat)
+    count = 0
+    for top in range(0, flat.shape[0], 512):
+        rows = flat[top : top + 512]
+        bad = np.abs(rows) > limit
+        found = int(bad.sum())
+        if found:
+            rows[bad] = 0.0
+            count += found
+    return count
+
+
+def _grids(shape: tuple[int, ...], scale: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Even, FFT-friendly padded input grid and the canonical grid nearest to `scale`."""
+    padded, small = [], []
+    for n in shape:
+        p = n + n % 2
+        while scipy.fft.next_fast_len(p, real=True) != p or p % 2:
+            p = scipy.fft.next_fast_len(p + 1, real=True)
+        padded.append(p)
+        small.append(max(16, 2 * round(p * scale / 2)))
+    return (padded[0], padded[1]), (small[0], small[1])
+
+
+def robust_sigma(image: np.ndarray) -> float:
+    """Standard deviation from the quartiles of at most a million pixels; never 0."""
+    step = max(1, int(np.sqrt(image.size / 1e6)))
+    low, high = np.percentile(image[::step, ::step], [25, 75])
+    return max(float(high - low) / 1.349, 1e-12)
+
+
+def calm_sigma(image: np.ndarray, window: int) -> float:
+    """Noise level without picks: the 10th percentile of the local standard deviation over `window` px.
+
+    A crowded micrograph biases it upwards; training stores the ratio to the sigma of its real empty
+    patches (see core/denoising/patches.py), and prediction multiplies by that ratio.
+    """
+    window = min(window, *image.shape)
+    rows = range(0, image.shape[0] - window + 1, max(1, window // 2))
+    cols = range(0, image.shape[1] - window + 1, max(1, window // 2))
+    spread = [image[i : i + window, j : j + window].std() for i in rows for j in cols]
+    return max(float(np.percentile(spread, 10)), 1e-12)
+
+
+def crop(image: np.ndarray, x: float, y: float, size: int) -> np.ndarray | None:
+    """The (size, size) box whose pixel size // 2 lies on the pixel nearest to (x, y); None beyond the border."""
+    left, top = round(x) - size // 2, round(y) - size // 2
+    if left < 0 or top < 0 or left + size > image.shape[1] or top + size > image.shape[0]:
+        return None
+    return image[top : top + size, left : left + size]
+
+
+def cut(image: np.ndarray, x: int, y: int, size: int) -> np.ndarray:
+    """`crop` for a box that is known to lie inside."""
+    piece = crop(image, x, y, size)
+    if piece is None:
+        raise ValueError(f"a box of {size} px at ({x}, {y}) reaches over the border of {image.shape}")
+    return piece

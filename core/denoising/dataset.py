@@ -1,0 +1,110 @@
+"""The training set on disk: CryoDDM's folder layout plus a manifest and the working set that training reads.
+
+    s1/particles.mrcs                raw particle crops, input units and pixel size
+    s2/input.mrcs  s2/label.mrcs     a fixed sample of pairs, canonical scale, noise sigma 1
+    s3/noise.mrcs                    raw noise crops, input units and pixel size
+    val/input.mrcs val/label.mrcs    held-out pairs, never trained on
+    manifest.json                    units, normalisation, seeds, sources, schedule, recipe, and the place of every crop
+    training.safetensors             particle and noise crops at the canonical scale, flattened, in noise sigmas
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from core.denoising.pairs import PairMaker, Recipe
+from core.errors import InputError
+from core.io.atomic import atomic_path
+from core.io.mrc import open_mrc
+from core.physics.phantom import Library, build_library
+
+MANIFEST_VERSION = 1
+
+
+class TrainingSet:
+    """A training set that forward has written, opened for training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        try:
+            arrays = load_file(folder / "training.safetensors")
+        except (OSError, SafetensorError) as err:
+            raise InputError(
+                f"{folder / 'training.safetensors'} cannot be read: {err}.",
+                "Run forward again into this folder.",
+                folder,
+            ) from None
+        self.particles = arrays["particles"].astype(np.float32)  # (n, s, s)
+        self.noise = arrays["noise"].astype(np.float32)  # (m, h, h)
+        self.group = arrays["group"]  # (m,)
+
+    @property
+    def method(self) -> str:
+        """noise-transfer or cryoddm."""
+        return self.manifest["method"]
+
+    @property
+    def recipe(self) -> Recipe:
+        """What pairs are drawn from."""
+        values = dict(self.manifest["recipe"])
+        values["defocus_um"] = tuple(values["defocus_um"])
+        return Recipe(**values)
+
+    def library(self) -> Library:
+        """The clean library, built again from its seed."""
+        of = self.manifest["library"]
+        return build_library(of["seed"], of["phantoms"], of["views"])
+
+    def pair_maker(self) -> PairMaker:
+        """The source of fresh pairs."""
+        return PairMaker(self.library(), self.noise, self.group, self.recipe)
+
+    def stack(self, name: str) -> np.ndarray:
+        """A stack of the set, e.g. val/input.mrcs, as float32 (n, h, w)."""
+        array = np.asarray(open_mrc(self.folder / name), np.float32)
+        return array if array.ndim == 3 else array[None]
+
+    def validation(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Held-out input, target (n, h, w) and log SNR (n,)."""
+        levels = np.asarray(self.manifest["validation"]["log_snr"], np.float32)
+        return self.stack("val/input.mrcs"), self.stack("val/label.mrcs"), levels
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a training set, or one sentence why this is none."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} is not a training set: it has no manifest.json.", "Run forward first.", folder
+        ) from None
+    except (OSError, ValueError) as err:
+        raise InputError(f"{path} cannot be read: {err}.", "Run forward again.", folder) from None
+    if not isinstance(manifest, dict) or manifest.get("version") != MANIFEST_VERSION:
+        raise InputError(f"{path} is not a manifest of this program's version.", "Run forward again.", folder)
+    return manifest
+
+
+def write_working_set(folder: Path, particles: np.ndarray, noise: np.ndarray, group: np.ndarray) -> None:
+    """Write training.safetensors: crops as float16 in noise sigmas, the micrograph number of each patch."""
+    arrays = {
+        "particles": particles.astype(np.float16),
+        "noise": noise.astype(np.float16),
+        "group": group.astype(np.int32),
+    }
+    with atomic_path(folder / "training.safetensors") as partial:
+        save_file(arrays, partial)
+
+
+def recipe_dict(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as JSON."""
+    return asdict(recipe)

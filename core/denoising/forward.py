@@ -1,0 +1,294 @@
+"""What the forward job is made of: its inputs gathered and checked, the chain, and the files of a training set."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import core
+from core.denoising import diffusion
+from core.denoising.canonical import canonical_diameter
+from core.denoising.collect import Collected, Plan, crop_sizes, micrograph_names, plan_cuts
+from core.denoising.dataset import MANIFEST_VERSION, recipe_dict, write_working_set
+from core.denoising.diffusion import PRESETS, Schedule
+from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum
+from core.errors import InputError, ParamError
+from core.images.source import list_micrographs, open_source
+from core.io.atomic import write_json
+from core.io.coordinates import match_names, no_match_error, read_noise_boxes, read_particles
+from core.io.mrc import MrcStackWriter
+from core.physics.fourier import shell_average
+from core.physics.noise import noise_mosaic, noise_spectrum
+from core.physics.phantom import build_library
+
+LEAST_SNR = 0.01  # below this the variance excess is not distinguishable from 0
+FALLBACK_SNR = 0.12
+SAMPLE_PAIRS = 256  # of s2
+VALIDATION_PAIRS = 48
+VALIDATION_STEP = 10**8  # pairs from here on are never trained on
+PHANTOMS, VIEWS = 60, 40
+
+
+@dataclass(frozen=True)
+class Source:
+    """Checked inputs of one forward run."""
+
+    micrographs: list[Path]
+    names: dict[Path, str]
+    plan: Plan
+    pixel_size: float | None
+    diameter: float  # canonical px
+    raw_crop: int
+    canonical_crop: int
+    canonical_noise: int
+    noise_box: int
+    warnings: list[str]
+
+
+def schedule_of(params: Any) -> Schedule:
+    """The preset's schedule, or the custom one, checked."""
+    if params.preset != "custom":
+        return PRESETS[params.preset]
+    if params.beta * params.steps >= 1:
+        raise ParamError(
+            f"--beta {params.beta:g} times --steps {params.steps} must stay below 1: the last step would hold no image.",
+            fields=("beta", "steps"),
+        )
+    if params.start > params.steps:
+        raise ParamError(
+            f"--start {params.start} lies behind the last step {params.steps}.", fields=("start", "steps")
+        )
+    return Schedule(params.beta, params.steps, params.start)
+
+
+def gather(params: Any) -> Source:
+    """Read positions, match them to the micrographs, decide every crop; raises AppError in one sentence."""
+    schedule_of(params)
+    micrographs = list_micrographs(params.micrographs)
+    names = micrograph_names(micrographs)
+    particles = read_particles(params.particles)
+    boxes = read_noise_boxes(params.noise)
+    noise_box = boxes.box_size or params.noise_box or round(params.particle_diameter)
+    matched = [match_names(p, micrographs) for p in (particles, boxes.positions)]
+    for path, found, wanted in zip((params.particles, params.noise), matched, (particles, boxes.positions), strict=True):
+        if not any(len(xy) for xy in found.values()):
+            raise no_match_error(path, wanted, micrographs)
+    used = [m for m in micrographs if len(matched[0][m]) or len(matched[1][m])]
+    sources = {m: open_source(m) for m in used}
+    pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
+    raw, canonical, canonical_noise = crop_sizes(params.particle_diameter, noise_box)
+    shapes = {m: s.shape for m, s in sources.items()}
+    plan = plan_cuts(shapes, *matched, raw, noise_box, params.max_particles, params.seed)
+    if not plan.particles:
+        raise InputError(
+            f"No particle of {params.particles} lies {raw // 2} px inside a micrograph.",
+            "Are the positions in pixels of these micrographs?",
+            params.particles,
+        )
+    if not plan.noise:
+        raise InputError(
+            f"No noise box of {params.noise} lies inside a micrograph.", "Pick noise again.", params.noise
+        )
+    if plan.dropped_particles or plan.dropped_noise:
+        warnings.append(
+            f"{plan.dropped_particles} particles and {plan.dropped_noise} noise boxes reach over a border: left out."
+        )
+    return Source(
+        used, names, plan, pixel_size, canonical_diameter(params.particle_diameter), raw, canonical,
+        canonical_noise, noise_box, warnings,
+    )  # fmt: skip
+
+
+def _common_pixel_size(sources: dict[Path, Any], given: float | None) -> tuple[float | None, list[str]]:
+    if given:
+        return given, []
+    sizes = {m: s.pixel_size_a for m, s in sources.items()}
+    known = sorted({round(p, 4) for p in sizes.values() if p})
+    if len(known) > 1 and known[-1] / known[0] > 1.01:
+        raise InputError(
+            f"The micrographs have different pixel sizes ({known[0]:g} to {known[-1]:g} A).",
+            "Use micrographs of one pixel size, or state it with --pixel-size.",
+        )
+    if not known:
+        return None, ["The files do not tell their pixel size: 1 A is assumed for the CTF of the clean signal."]
+    return float(np.median([p for p in sizes.values() if p])), []
+
+
+class Chain:
+    """The forward chain on this data: spectra, information per step, the steps kept, and the pairs themselves."""
+
+    def __init__(
+        self,
+        params: Any,
+        source: Source,
+        particles: np.ndarray,  # (n, s, s), noise sigmas, dark
+        noise: np.ndarray,  # (m, h, h)
+        group: np.ndarray,  # (m,)
+        snr: float,
+    ) -> None:
+        self.method = params.method
+        self.seed = params.seed
+        self.schedule = schedule_of(params)
+        self.particles, self.noise, self.group = particles, noise.astype(np.float32), group
+        self.pixel_size = (source.pixel_size or 1.0) * params.particle_diameter / source.diameter
+        self.library = build_library(params.seed, PHANTOMS, VIEWS)
+        ratios = diffusion.transfer_snr(self.schedule)
+        first = min(self.schedule.start, len(ratios)) - 1
+        recipe = Recipe(source.diameter, self.pixel_size, float(ratios[-1]), float(ratios[first]), seed=params.seed)
+        maker = PairMaker(self.library, self.noise, group, recipe)
+        self.spectra = np.stack([library_spectrum(maker), self._noise_shells()])
+        if self.method == "cryoddm":
+            ratios = snr * diffusion.cryoddm_snr(self.schedule)
+        self.information = diffusion.structural_information(*self.spectra, ratios)
+        self.kept = diffusion.steps_kept(self.information, params.rsilb, self.schedule.start)
+        low = float(diffusion.transfer_snr(self.schedule)[self.kept - 1])
+        self.recipe = Recipe(source.diameter, self.pixel_size, low, max(recipe.snr_high, low * 1.01), seed=params.seed)
+        maker.recipe = self.recipe
+        self.maker = maker
+        self.validation_log_snr: list[float] = []
+
+    @property
+    def frequency_a(self) -> np.ndarray:
+        """Shell frequencies of the spectra, 1/Angstrom."""
+        return np.arange(self.spectra.shape[1]) / (CROP * self.pixel_size)
+
+    def _noise_shells(self) -> np.ndarray:
+        spectrum = noise_spectrum(self.noise[: min(len(self.noise), 500)], CROP)
+        return shell_average(spectrum, CROP)
+
+    def _rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, 2, *key])
+
+    def cryoddm_chain(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The states x_0 .. x_T of CryoDDM's chain on one crop (s, s), fresh real noise at each step."""
+        states = [crop.astype(np.float32)]
+        for c, n in zip(*diffusion.cryoddm_factors(self.schedule), strict=True):
+            states.append(c * states[-1] + n * noise_mosaic(self.noise, crop.shape, rng))
+        return np.stack(states)
+
+    def strip(self) -> np.ndarray:
+        """One particle across the kept steps, (kept + 1, s, s): x_0 first."""
+        rng = self._rng(7)
+        if self.method == "cryoddm":
+            return self.cryoddm_chain(self.particles[0], rng)[: self.kept + 1]
+        field = np.zeros((CROP, CROP), np.float32)
+        snr = 1.0
+        while not field.any():
+            field, snr = self.maker.clean_field(rng)
+        clean = field / np.sqrt(snr)  # in-particle variance 1
+        noise = self.maker.noise_field(rng)
+        bars = [1.0, *self.schedule.alpha_bars[: self.kept]]
+        return np.stack([np.sqrt(b) * clean + np.sqrt(1 - b) * noise for b in bars])
+
+    def strip_labels(self) -> list[str]:
+        """What each picture of the strip is."""
+        start = ["raw crop" if self.method == "cryoddm" else "clean (simulated)"]
+        return start + [f"t = {i}" for i in range(1, self.kept + 1)]
+
+    def write_pairs(self, folder: Path) -> Iterator[tuple[int, int]]:
+        """Write s2 and val; yields (done, total) after each pair."""
+        write = self._cryoddm_pairs if self.method == "cryoddm" else self._transfer_pairs
+        yield from write(folder)
+
+    def _writers(self, folder: Path, name: str, count: int, side: int) -> list[MrcStackWriter]:
+        return [
+            MrcStackWriter(folder / name / f"{kind}.mrcs", count, side, side, self.pixel_size)
+            for kind in ("input", "label")
+        ]
+
+    def _transfer_pairs(self, folder: Path) -> Iterator[tuple[int, int]]:
+        total, done = SAMPLE_PAIRS + VALIDATION_PAIRS, 0
+        for name, count, first in (("s2", SAMPLE_PAIRS, 0), ("val", VALIDATION_PAIRS, VALIDATION_STEP)):
+            one, two = self._writers(folder, name, count, CROP)
+            with one as inputs, two as labels:
+                for i in range(count):
+                    noisy, clean, level = self.maker.batch(first + i, 1)
+                    inputs.append(noisy[0, 0].numpy())
+                    labels.append(clean[0, 0].numpy())
+                    if name == "val":
+                        self.validation_log_snr.append(float(level[0]))
+                    done += 1
+                    yield done, total
+
+    def _cryoddm_pairs(self, folder: Path) -> Iterator[tuple[int, int]]:
+        """Pairs noisier -> less noisy of the steps start..kept; the last step is the validation set."""
+        count, side = len(self.particles), self.particles.shape[-1]
+        steps = range(self.schedule.start, self.kept + 1)
+        trained = max(len(steps) - 1, 1)
+        s2, val = self._writers(folder, "s2", count * trained, side), self._writers(folder, "val", count, side)
+        with s2[0] as s2_in, s2[1] as s2_out, val[0] as val_in, val[1] as val_out:
+            for i, particle in enumerate(self.particles):
+                states = self.cryoddm_chain(particle, self._rng(8, i))
+                for step in steps:
+                    last = step == steps[-1]
+                    if last:
+                        val_in.append(states[step])
+                        val_out.append(states[step - 1])
+                    if not last or len(steps) == 1:
+                        s2_in.append(states[step])
+                        s2_out.append(states[step - 1])
+                yield i + 1, count
+        self.validation_log_snr = [0.0] * count
+
+
+def write_set(
+    params: Any, source: Source, collected: Collected, chain: Chain, sign: float, snr: float, measured: bool
+) -> None:
+    """Write the working set and, last of all, the manifest: a folder without it is not a training set."""
+    write_working_set(params.output, chain.particles, chain.noise, chain.group)
+    crops = [
+        {"set": name, "index": i, "micrograph": source.names[c.micrograph], "x": c.x, "y": c.y}
+        for name, cuts in (("s1", source.plan.particles), ("s3", source.plan.noise))
+        for i, c in enumerate(cuts)
+    ]
+    calibration = float(np.median(collected.calibration)) if collected.calibration else 1.0
+    manifest = {
+        "version": MANIFEST_VERSION,
+        "program": f"Vitreous {core.__version__}",
+        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "method": params.method,
+        "sources": {
+            "micrographs": [str(m) for m in source.micrographs],
+            "particles": str(params.particles),
+            "noise": str(params.noise),
+        },
+        "units": {
+            "s1, s3": "grey values and pixel size of the input",
+            "s2, val": "noise sigmas at the canonical pixel size, particles dark",
+            "x, y": "px of the input, column and row of the centre pixel (index size // 2), row 0 first",
+        },
+        "pixel_size_a": source.pixel_size,
+        "particle_diameter_px": params.particle_diameter,
+        "particle_crop_px": source.raw_crop,
+        "noise_box_px": source.noise_box,
+        "canonical": {"diameter_px": source.diameter, "pixel_size_a": chain.pixel_size},
+        "normalisation": {
+            "background": "Gaussian of 1.5 particle diameters, subtracted",
+            "outliers": f"beyond 8 robust sigmas set to the background: {collected.outliers} px",
+            "noise_sigma": collected.sigmas,
+            "calibration": calibration,
+        },
+        "contrast": "dark" if sign > 0 else "light",
+        "snr": {"value": snr, "measured": measured, "how": "variance excess inside the particle disc"},
+        "schedule": {
+            "preset": params.preset,
+            "beta": chain.schedule.beta,
+            "steps": chain.schedule.steps,
+            "start": chain.schedule.start,
+            "kept": chain.kept,
+            "rsilb_bound_bits": params.rsilb,
+            "rsilb_bits": [float(b) for b in chain.information],
+        },
+        "recipe": recipe_dict(chain.recipe),
+        "library": {"seed": params.seed, "phantoms": PHANTOMS, "views": VIEWS, "specimens": chain.library.names},
+        "pairs_per_epoch": max(256, len(source.plan.particles)),
+        "validation": {"log_snr": chain.validation_log_snr, "direction": "input is noisier than label"},
+        "seed": params.seed,
+        "crops": crops,
+    }
+    write_json(params.output / "manifest.json", manifest)

@@ -1,0 +1,81 @@
+"""Where the background is: boxes that keep clear of every particle, of each other and of the border.
+
+A box is the square of pixels centre - size // 2 ... + size, x = column, y = row. Boxes whose low-pass filtered
+spread is well above the calmest ones of their micrograph (ice crystals, carbon, unlisted particles) are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.physics.noise import low_pass_spread
+
+UNEVEN_LIMIT = 1.3  # a clean patch is within this factor of the calmest four
+CALMEST = 4
+
+
+@dataclass(frozen=True)
+class PickedBoxes:
+    """Centres (n, 2) x, y of accepted boxes and how many were refused as uneven."""
+
+    centres: np.ndarray
+    refused: int
+
+
+def pick_boxes(
+    image: np.ndarray,
+    particles: np.ndarray,  # (n, 2) x, y
+    box_size: int,
+    particle_size: float,
+    clearance: float,
+    most: int,
+    rng: np.random.Generator,
+) -> PickedBoxes:
+    """Accept boxes in random order; each particle is a square of side max(particle_size, box_size)."""
+    free_y, free_x = _candidate_axes(image.shape, box_size)
+    if not free_y.size or not free_x.size:
+        return PickedBoxes(np.empty((0, 2)), 0)
+    allowed = np.ones((free_y.size, free_x.size), bool)
+    reach = (box_size + max(particle_size, box_size)) / 2 + clearance
+    for x, y in particles:
+        _forbid(allowed, free_x, free_y, x, y, reach)
+    order = rng.permutation(allowed.size)
+    chosen: list[tuple[int, int]] = []
+    for index in order[allowed.ravel()[order]]:
+        row, col = divmod(int(index), free_x.size)
+        if not allowed[row, col]:
+            continue
+        chosen.append((int(free_x[col]), int(free_y[row])))
+        _forbid(allowed, free_x, free_y, free_x[col], free_y[row], box_size)
+        if len(chosen) >= 3 * most:  # enough to choose the even ones from
+            break
+    even = _even_ones(image, chosen, box_size)
+    accepted = [c for c, keep in zip(chosen, even, strict=True) if keep][:most]
+    return PickedBoxes(np.array(accepted, float).reshape(-1, 2), int(len(chosen) - sum(even)))
+
+
+def _candidate_axes(shape: tuple[int, ...], box: int) -> tuple[np.ndarray, np.ndarray]:
+    step = max(4, box // 10)
+    axes = [np.arange(box // 2, n - (box - box // 2) + 1, step) for n in shape]
+    return axes[0], axes[1]
+
+
+def _forbid(
+    allowed: np.ndarray, xs: np.ndarray, ys: np.ndarray, x: float, y: float, reach: float
+) -> None:
+    """Forbid every candidate nearer than `reach` along both axes."""
+    left, right = np.searchsorted(xs, x - reach, "right"), np.searchsorted(xs, x + reach, "left")
+    top, bottom = np.searchsorted(ys, y - reach, "right"), np.searchsorted(ys, y + reach, "left")
+    allowed[top:bottom, left:right] = False
+
+
+def _even_ones(image: np.ndarray, centres: list[tuple[int, int]], box: int) -> list[bool]:
+    if not centres:
+        return []
+    half = box // 2
+    patches = [image[y - half : y - half + box, x - half : x - half + box] for x, y in centres]
+    spread = np.array([low_pass_spread(np.asarray(p, np.float32), box / 16) for p in patches])
+    limit = UNEVEN_LIMIT * np.sort(spread)[:CALMEST].mean()
+    return list(spread <= limit)
