@@ -19,12 +19,12 @@ def subsample(image: np.ndarray, limit: int = SAMPLE) -> np.ndarray:
     return image[::step, ::step]
 
 
-def auto_levels(image: np.ndarray, method: str = "percentile") -> tuple[float, float]:
+def auto_levels(image: np.ndarray, method: str = "percentile", limit: int = SAMPLE) -> tuple[float, float]:
     """(black, white) of a finite (ny, nx) image, black < white always.
 
     `percentile`: 0.5 and 99.5 %; `sigma`: mean -+ 3 standard deviations.
     """
-    sample = subsample(image)
+    sample = subsample(image, limit)
     if method == "percentile":
         low, high = (float(value) for value in np.percentile(sample, (LOW_PERCENT, HIGH_PERCENT)))
     elif method == "sigma":

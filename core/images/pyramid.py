@@ -6,13 +6,17 @@ and can be cancelled. Reading files lives in source.py, choosing a level in app/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from core.images.contrast import auto_levels, ordered
+
 TOP_SIDE = 256  # the last level fits into this square
 _BLOCK_VALUES = 1 << 20
+_RANGE_SAMPLE = 1 << 18
 
 
 class Cancelled(Exception):
@@ -30,11 +34,20 @@ class Pyramid:
     pixel_size_a: float | None = None
     name: str = ""
     n: int = 1  # images in the file this one came from
+    grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of each level
 
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of level 0."""
         return (self.levels[0].shape[0], self.levels[0].shape[1])
+
+    def grey_range(self, zoom: float) -> tuple[float, float]:
+        """Automatic (black, white) for what is seen at `zoom`: between those of the two nearest levels."""
+        place = min(max(-math.log2(zoom), 0.0), len(self.levels) - 1.0)
+        low = int(place)
+        high, part = min(low + 1, len(self.levels) - 1), place - low
+        (black, white), (black2, white2) = self.grey_ranges[low], self.grey_ranges[high]
+        return ordered(black + part * (black2 - black), white + part * (white2 - white))
 
     @property
     def nbytes(self) -> int:
@@ -85,4 +98,9 @@ def build_pyramid(
     levels = [np.ascontiguousarray(image, dtype=np.float32)]
     while max(levels[-1].shape) > TOP_SIDE:
         levels.append(halve(levels[-1], cancelled or _never))
-    return Pyramid(tuple(levels), pixel_size_a, name, n)
+    ranges = []
+    for level in levels:
+        if cancelled is not None and cancelled():
+            raise Cancelled
+        ranges.append(auto_levels(level, limit=_RANGE_SAMPLE))
+    return Pyramid(tuple(levels), pixel_size_a, name, n, tuple(ranges))

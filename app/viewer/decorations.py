@@ -1,0 +1,72 @@
+"""What is written over a picture: scale bar, caption, message. All in device pixels; no state."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette
+
+from app.viewer.view_model import ViewModel
+
+_SHADE = QColor(0, 0, 0, 150)
+_INK = QColor(255, 255, 255)
+
+
+def device_font(font: QFont, ratio: float, factor: float = 1.0) -> QFont:
+    """`font` in device pixels: the painter's scale was taken away."""
+    scaled = QFont(font)
+    size = font.pointSizeF() if font.pointSizeF() > 0 else 10.0
+    scaled.setPixelSize(max(8, round(size * 96 / 72 * ratio * factor)))
+    return scaled
+
+
+def draw_caption(painter: QPainter, text: str, corner: QPointF, font: QFont, ratio: float) -> QRectF:
+    """White text on a shade, its top left corner at `corner`; returns the shaded rectangle."""
+    painter.setFont(font)
+    bounds = QFontMetricsF(font).boundingRect(text)
+    pad = 5 * ratio
+    box = QRectF(corner.x(), corner.y(), bounds.width() + 2 * pad, bounds.height() + pad)
+    painter.fillRect(box, _SHADE)
+    painter.setPen(_INK)
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+    return box
+
+
+def draw_scale_bar(
+    painter: QPainter, model: ViewModel, pixel_size_a: float | None, panel: QRect, font: QFont, ratio: float
+) -> None:
+    """Bar with its length at the bottom left of `panel`, or the words "pixel size unknown"."""
+    margin, pad = 10 * ratio, 6 * ratio
+    text_height = QFontMetricsF(font).height()
+    bar = model.scale_bar(pixel_size_a, min(160 * ratio, panel.width() / 3))
+    if bar is None:
+        top = panel.bottom() - margin - text_height - pad
+        draw_caption(painter, "pixel size unknown", QPointF(panel.left() + margin, top), font, ratio)
+        return
+    length, text = bar
+    width = max(length, QFontMetricsF(font).horizontalAdvance(text)) + 2 * pad
+    height = text_height + 4 * ratio + 2 * pad
+    box = QRectF(panel.left() + margin, panel.bottom() - margin - height, width, height)
+    painter.fillRect(box, _SHADE)
+    painter.setFont(font)
+    painter.setPen(_INK)
+    painter.drawText(
+        box.adjusted(0, pad / 2, 0, 0), Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text
+    )
+    left = box.center().x() - length / 2
+    painter.fillRect(QRectF(left, box.bottom() - pad - 4 * ratio, length, 4 * ratio), _INK)
+
+
+def draw_message(
+    painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool
+) -> None:
+    """A sentence in the middle of `panel`: on a shade when a picture is below (`over`)."""
+    painter.setFont(font)
+    flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+    room = QRectF(panel).adjusted(panel.width() * 0.1, 0, -panel.width() * 0.1, 0)
+    if over:
+        bounds = QFontMetricsF(font).boundingRect(room, flags, text)
+        painter.fillRect(bounds.adjusted(-12, -8, 12, 8), _SHADE)
+        painter.setPen(_INK)
+    else:
+        painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
+    painter.drawText(room, flags, text)

@@ -1,0 +1,77 @@
+"""Pixels of a zoomed image: exact area means below 1:1, the nearest pixel from 1:1 on.
+
+Works on a pyramid, so the cost depends on what is asked for, not on the size of the image. app/viewer paints.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from core.images.pyramid import Pyramid
+
+
+def level_for(zoom: float, n_levels: int) -> int:
+    """The finest level whose pixels are no larger than a screen pixel at `zoom` (screen px per image px)."""
+    if zoom >= 1.0:
+        return 0
+    return min(int(math.log2(1.0 / zoom) + 1e-9), n_levels - 1)
+
+
+def zoomed_size(shape: tuple[int, int], zoom: float) -> tuple[int, int]:
+    """(height, width) in whole screen pixels of an image of `shape` (ny, nx)."""
+    return (max(1, math.ceil(shape[0] * zoom - 1e-6)), max(1, math.ceil(shape[1] * zoom - 1e-6)))
+
+
+def sample_window(pyramid: Pyramid, zoom: float, left: int, top: int, width: int, height: int) -> np.ndarray:
+    """float32 (height, width): the window of the zoomed image whose first pixel is (left, top).
+
+    Pixel j of the zoomed image covers [j / zoom, (j + 1) / zoom) of the image, counted from its left edge.
+    """
+    if zoom >= 1.0:
+        image = pyramid.levels[0]
+        rows, columns = (
+            _nearest(top, height, zoom, image.shape[0]),
+            _nearest(left, width, zoom, image.shape[1]),
+        )
+        part = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return np.take(np.take(part, columns - columns[0], axis=1), rows - rows[0], axis=0)
+    level = level_for(zoom, len(pyramid.levels))
+    image = pyramid.levels[level]
+    ratio = 1.0 / (zoom * 2**level)
+    row_taps, row_weights = _area_taps(top, height, ratio, image.shape[0])
+    column_taps, column_weights = _area_taps(left, width, ratio, image.shape[1])
+    first, last = int(column_taps.min()), int(column_taps.max()) + 1
+    strip = _weighted(image[:, first:last], row_taps, row_weights, axis=0)
+    return _weighted(strip, column_taps - first, column_weights, axis=1)
+
+
+def _nearest(start: int, count: int, zoom: float, size: int) -> np.ndarray:
+    positions = np.floor((start + np.arange(count) + 0.5) / zoom).astype(np.intp)
+    return np.clip(positions, 0, size - 1)
+
+
+def _area_taps(start: int, count: int, ratio: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which level pixels (taps, count) each output pixel covers and how much of it each makes up."""
+    begin = (start + np.arange(count)) * ratio
+    end = np.minimum(begin + ratio, size)
+    offsets = np.arange(math.ceil(ratio - 1e-9) + 1)[:, None]
+    taps = np.floor(begin).astype(np.intp) + offsets
+    weights = np.maximum(0.0, np.minimum(end, taps + 1) - np.maximum(begin, taps))
+    total = weights.sum(axis=0)
+    weights[0, total <= 0] = 1.0  # beyond the edge: repeat the last pixel
+    weights /= np.where(total <= 0, 1.0, total)
+    return np.clip(taps, 0, size - 1), weights.astype(np.float32)
+
+
+def _weighted(image: np.ndarray, taps: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
+    shape = (-1, 1) if axis == 0 else (1, -1)
+    result = np.take(image, taps[0], axis=axis)
+    result *= weights[0].reshape(shape)
+    for tap, weight in zip(taps[1:], weights[1:], strict=True):
+        if weight.any():
+            part = np.take(image, tap, axis=axis)
+            part *= weight.reshape(shape)
+            result += part
+    return result
