@@ -28,7 +28,7 @@ def ui(
 class Params(BaseModel):
     """Base of every job's parameters: frozen, unknown keys refused, paths made absolute."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     @field_validator("*", mode="before")
     @classmethod
