@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
 
 from core.errors import AppError, InputError, ResourceError
 from core.images.cache import ImageCache
@@ -131,6 +131,9 @@ class ImageLoader(QObject):
         self._stopped = False
         self._thread.done.connect(self._on_done)
         self._thread.broken.connect(self._on_broken)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.stop)  # a thread that outlives its QThread ends the process
 
     def request(self, path: Path | str, index: int = 0) -> int:
         """Load image `index` of a file; the ticket comes back with the answer. Cancels what is in flight."""

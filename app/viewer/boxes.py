@@ -1,7 +1,7 @@
 """Marks on a micrograph: squares and circles around positions. Which marks exist is decided elsewhere.
 
-Colours can be told apart by colour-blind people, and shapes say the same again: noise is a red box, a particle
-a blue circle.
+Colours can be told apart by colour-blind people, and shapes say the same again: noise is a red box, a
+particle a blue circle.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The contrast control: a histogram with a black and a white handle.
 
-Mouse: drag the nearer handle. Keys: Left and Right move black, Down and Up move white. Values are the image's.
+Mouse: drag the nearer handle. Keys: Left and Right move black, Down and Up move white.
+Values are pixel values.
 """
 
 from __future__ import annotations

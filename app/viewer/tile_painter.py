@@ -1,8 +1,8 @@
 """Draws one pyramid through one view model with QPainter: exact screen pixels, tile by tile, in bounded time.
 
-A tile is 256 x 256 device pixels of the zoomed image (core/images/resample.py computes it), so pans reuse tiles
-and contrast only converts what is visible. Tiles that the time budget does not reach show a coarse picture until
-the next turn of the event loop.
+A tile is 256 x 256 device pixels of the zoomed image (core/images/resample.py computes it), so pans reuse
+tiles and contrast only converts what is visible. Tiles that the time budget does not reach show a coarse
+picture until the next turn of the event loop.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from PySide6.QtGui import QImage, QPainter
 
 from app.viewer.view_model import GreyLevels, ViewModel
 from core.images.cache import ImageCache
-from core.images.contrast import to_8bit
+from core.images.contrast import auto_levels, subsample, to_8bit
 from core.images.pyramid import Pyramid
-from core.images.resample import sample_window, zoomed_size
+from core.images.resample import level_for, sample_window, zoomed_size
 
 TILE = 256
 TILE_BUDGET = 96 << 20  # bytes: enough for a 4K monitor
 PAINT_SECONDS = 0.020  # sharp tiles per paint; the rest follows in the next turns of the event loop
 _DRAFT_SIDE = 640
+_SAMPLE = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +97,19 @@ class TilePainter:
         if grey is None and may_compute and self._pyramid is not None:
             values = self._cache.get(place)
             if values is None:
-                values = sample_window(
-                    self._pyramid, zoom, rect.left(), rect.top(), rect.width(), rect.height()
-                )
+                values = self._sample(zoom, rect)
                 self._cache.put(place, values)
             grey = _grey(values, levels)
             self._cache.put((place, levels), grey)
         return grey
+
+    def _sample(self, zoom: float, rect: QRect) -> np.ndarray:
+        assert self._pyramid is not None
+        return sample_window(self._pyramid, zoom, rect.left(), rect.top(), rect.width(), rect.height())
+
+    def _level(self, index: int) -> np.ndarray:
+        assert self._pyramid is not None
+        return self._pyramid.levels[index]
 
     def _paint_draft(self, painter: QPainter, model: ViewModel, levels: GreyLevels, rect: QRect) -> None:
         """Stretch a coarse level over `rect` (pixels of the zoomed image)."""
@@ -111,12 +118,46 @@ class TilePainter:
         if self._draft is None or self._draft[0] != levels:
             sides = [max(level.shape) for level in self._pyramid.levels]
             index = next((k for k, side in enumerate(sides) if side <= _DRAFT_SIDE), len(sides) - 1)
-            self._draft = (levels, index, _grey(self._pyramid.levels[index], levels))
+            self._draft = (levels, index, _grey(self._level(index), levels))
         _, index, grey = self._draft
         scale = 1.0 / (model.zoom * 2**index)
         source = QRectF(rect.left() * scale, rect.top() * scale, rect.width() * scale, rect.height() * scale)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
         painter.drawImage(QRectF(rect.translated(*model.origin)), grey.image, source)
+
+
+class DifferencePainter(TilePainter):
+    """Paints `pyramid` minus `other`, two pictures of one size. Means are linear, so levels may be subtracted."""
+
+    other: Pyramid | None = None
+
+    def set_pair(self, first: Pyramid | None, second: Pyramid | None) -> None:
+        """Show first - second."""
+        if first is not self._pyramid or second is not self.other:
+            self.pyramid = None
+            self.pyramid, self.other = first, second
+
+    def grey_range(self, zoom: float) -> tuple[float, float]:
+        """Automatic (black, white) for the difference at `zoom`, symmetric about zero."""
+        if self._pyramid is None or self.other is None:
+            return (0.0, 1.0)
+        level = level_for(zoom, len(self._pyramid.levels))
+        first, second = (
+            subsample(self._pyramid.levels[level], _SAMPLE),
+            subsample(self.other.levels[level], _SAMPLE),
+        )
+        low, high = auto_levels(first - second)
+        end = max(abs(low), abs(high))
+        return (-end, end)
+
+    def _sample(self, zoom: float, rect: QRect) -> np.ndarray:
+        assert self.other is not None
+        window = (zoom, rect.left(), rect.top(), rect.width(), rect.height())
+        return super()._sample(zoom, rect) - sample_window(self.other, *window)
+
+    def _level(self, index: int) -> np.ndarray:
+        assert self.other is not None
+        return super()._level(index) - self.other.levels[index]
 
 
 def _tiles(area: QRect, width: int, height: int) -> list[QRect]:

@@ -1,8 +1,8 @@
 """What part of an image is seen and how: centre, zoom, grey levels. No Qt here: tested without a window.
 
-Image coordinates: x = column, y = row, pixel centres at integers (pixel 0 covers -0.5..0.5). Screen coordinates:
-device pixels of one panel, from its top left corner. Zoom is device pixels per image pixel. The image's corner
-is snapped to whole device pixels, so a pan moves pixels and never resamples them.
+Image coordinates: x = column, y = row, pixel centres at integers (pixel 0 covers -0.5..0.5). Screen
+coordinates: device pixels of one panel, from its top left corner. Zoom is device pixels per image pixel. The
+image's corner is snapped to whole device pixels, so a pan moves pixels and never resamples them.
 """
 
 from __future__ import annotations
