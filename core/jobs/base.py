@@ -78,8 +78,10 @@ class JobContext:
         events: EventWriter,
         stop_requested: Callable[[], bool] = lambda: False,
         span: tuple[float, float, str] | None = None,
+        continued: bool = False,
     ) -> None:
         self.run_dir = run_dir
+        self.continued = continued  # this run folder was started before: the job goes on where it was
         self._events = events
         self._stop_requested = stop_requested
         self._span = span
@@ -117,7 +119,7 @@ class JobContext:
 
     def part(self, first: float, last: float, label: str) -> JobContext:
         """Context of a job inside this job, whose progress fills [first, last] of the whole."""
-        return JobContext(self.run_dir, self._events, self._stop_requested, (first, last, label))
+        return JobContext(self.run_dir, self._events, self._stop_requested, (first, last, label), self.continued)
 
 
 class StopWatch(threading.Thread):
@@ -205,11 +207,12 @@ def execute(
 
 
 def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, watch: StopWatch) -> int:
+    continued = any(e["kind"] == "started" for e in rundir.EventReader(run_dir).read_new())
     events.write("started", job=job, version=core.__version__, **rundir.process_mark(os.getpid()))
     wall, cpu = time.monotonic(), time.process_time()
     try:
         params = job_params(job).parse(raw)
-        result = job_run(job)(params, JobContext(run_dir, events, watch.requested))
+        result = job_run(job)(params, JobContext(run_dir, events, watch.requested, continued=continued))
         result |= {
             "seconds": round(time.monotonic() - wall, 2),
             "cpu_seconds": round(time.process_time() - cpu, 2),
