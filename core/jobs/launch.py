@@ -71,6 +71,8 @@ def kill(run_dir: Path) -> None:
         # the number of a process on another machine means a stranger here
         if not mark or mark.get("host") != socket.gethostname() or not rundir.is_alive(mark):
             continue
+        if mark["pid"] == os.getpid():  # a job inside this process ends at its next step
+            continue
         try:
             process = psutil.Process(int(mark["pid"]))
             family = [*process.children(recursive=True), process]

@@ -1,4 +1,4 @@
-"""Prepare this checkout: system libraries, `.venv`, Python packages. Run by `make setup`; may run any number of times.
+"""Prepare this checkout: system libraries, `.venv`, Python packages. Run by `make setup`, any number of times.
 
 Standard library only, because it runs before anything is installed. What is needed stands elsewhere, once:
 pyproject.toml (packages), constraints.txt (tested versions), apt-packages.txt (Debian and Ubuntu libraries).
@@ -29,7 +29,7 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-# --- system libraries -------------------------------------------------------------------------------------------
+# --- system libraries ---
 
 
 def apt_alternatives() -> list[list[str]]:
@@ -77,7 +77,7 @@ def install_system_libraries() -> None:
     print(f"{prefix}apt-get update && {prefix}apt-get install -y {' '.join(missing)}", flush=True)
 
 
-# --- Python packages --------------------------------------------------------------------------------------------
+# --- Python packages ---
 
 
 def requirements() -> list[str]:
@@ -126,7 +126,7 @@ def torch_index() -> list[str]:
 
 
 def install_packages() -> int:
-    """Install into .venv, keeping the tested versions. The project itself is never installed: see docs/install.md."""
+    """Install into .venv, keeping the tested versions. The project itself is never installed (docs/install.md)."""
     say("installing Python packages (the first time this downloads about 500 MB)")
     command = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     command += [*torch_index(), "-c", str(ROOT / "constraints.txt"), *requirements()]

@@ -35,7 +35,7 @@ EVERY_JOB = sorted(JOBS)
 
 
 def sample(spec: FieldSpec) -> Any:
-    """A legal value of a field, as text (flags and forms give text), different from the default where easy."""
+    """A legal value of a field, as text (flags and forms give text), unlike the default."""
     if spec.kind in ("int", "float"):
         low, high = spec.low, spec.high
         if low is not None and high is not None:
