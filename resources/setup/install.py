@@ -1,4 +1,4 @@
-"""Prepare this checkout: system libraries, `.venv`, Python packages. Run by `make setup`, any number of times.
+"""Prepare this checkout: system libraries, `.venv`, Python packages. For `make setup`.
 
 Standard library only, because it runs before anything is installed. What is needed stands elsewhere, once:
 pyproject.toml (packages), constraints.txt (tested versions), apt-packages.txt (Debian and Ubuntu libraries).
@@ -126,7 +126,7 @@ def torch_index() -> list[str]:
 
 
 def install_packages() -> int:
-    """Install into .venv, keeping the tested versions. The project itself is never installed (docs/install.md)."""
+    """Install into .venv, keeping the tested versions. The project itself is never installed."""
     say("installing Python packages (the first time this downloads about 500 MB)")
     command = [str(venv_python()), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     command += [*torch_index(), "-c", str(ROOT / "constraints.txt"), *requirements()]
