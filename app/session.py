@@ -19,6 +19,7 @@ from core.errors import AppError
 from core.jobs import rundir
 from core.params import Params
 from workers.job_worker import JobWorker
+from workers.task import run_task
 
 if TYPE_CHECKING:
     from core.images.cache import ImageCache
@@ -96,6 +97,9 @@ class Session(QObject):
         self.settings = Settings.load(self._path)
         self._cache: ImageCache | None = None
         self.workers: dict[Path, JobWorker] = {}
+        self.carried: dict[str, Any] = {}  # what earlier tabs handed over: micrographs, project, ...
+        self._ended: set[Path] = set()  # run folders known to be over
+        self._scanning = False
 
     @property
     def cache(self) -> ImageCache:
@@ -115,6 +119,24 @@ class Session(QObject):
     def work_root(self) -> Path:
         """Where outputs go unless the user chooses otherwise."""
         return self.runs_root.parent
+
+    def project_dir(self, first_input: Path) -> Path:
+        """Folder for what is made from these inputs: named after their folder, below `work_root`."""
+        folder = first_input if first_input.is_dir() else first_input.parent
+        return self.work_root / (folder.name or "project")
+
+    def hand_over(self, tab: str, values: dict[str, Any]) -> None:
+        """Give values to the next tab and remember them for the tabs after it."""
+        self.carried |= {k: v for k, v in values.items() if v}
+        self.handed_over.emit(tab, values)
+
+    def remember_field(self, job: str, key: str, value: Any) -> None:
+        """Remember a path that was used (saved with the next `save`)."""
+        self.settings.fields[f"{job}.{key}"] = value
+
+    def field(self, job: str, key: str) -> Any:
+        """The path used last for a field, or None."""
+        return self.settings.fields.get(f"{job}.{key}")
 
     def save(self) -> None:
         """Keep the settings."""
@@ -139,6 +161,30 @@ class Session(QObject):
             return known
         return self._follow(JobWorker(info.path, info.job, info.params))
 
+    def replay(self, worker: JobWorker) -> JobWorker:
+        """Follow the same run anew, so that a tab that was not there from the beginning sees all of it."""
+        return self._follow(JobWorker(worker.run_dir, worker.job, worker.params))
+
+    def scan(self) -> None:
+        """Look for runs that go on but are not followed yet (earlier window, command line), in a thread."""
+        if self._scanning:
+            return
+        self._scanning = True
+        root, known = self.runs_root, set(self.workers) | self._ended
+        run_task(lambda: new_runs(root, known), self._on_scanned, self._on_scan_failed, self)
+
+    def _on_scanned(self, infos: list[rundir.RunInfo]) -> None:
+        self._scanning = False
+        for info in infos:
+            if info.state == "running" and info.path not in self.workers:
+                self.attach(info)
+            elif info.state not in ("queued", "running"):
+                self._ended.add(info.path)
+
+    def _on_scan_failed(self, err: AppError) -> None:
+        self._scanning = False
+        logger.warning("runs could not be listed: %s", err)
+
     def _follow(self, worker: JobWorker) -> JobWorker:
         """Keep the worker; it starts following at the next turn of the event loop, after tabs have connected."""
         old = self.workers.get(worker.run_dir)
@@ -161,3 +207,16 @@ class Session(QObject):
             worker.leave()
         self.workers.clear()
         self.save()
+
+
+def new_runs(root: Path, known: set[Path], newest: int = 40) -> list[rundir.RunInfo]:
+    """State of the newest run folders that are not in `known`."""
+    files = [p for p in root.glob("*/job.toml") if p.parent not in known]
+    files.sort(key=lambda p: p.stat().st_mtime, reverse=True)
+    infos = []
+    for path in files[:newest]:
+        try:
+            infos.append(rundir.inspect(path.parent))
+        except AppError:
+            continue
+    return infos

@@ -55,7 +55,12 @@ class _Canvas(QWidget):
         left = (self.width() - columns * width - GAP * (columns - 1)) / 2
         top = (self.height() - rows * (height + caption) - GAP * (rows - 1)) / 2
         return [
-            QRectF(left + (i % columns) * (width + GAP), top + (i // columns) * (height + caption + GAP), width, height)
+            QRectF(
+                left + (i % columns) * (width + GAP),
+                top + (i // columns) * (height + caption + GAP),
+                width,
+                height,
+            )
             for i in range(n)
         ]
 

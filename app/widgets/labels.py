@@ -92,7 +92,9 @@ class Banner(QFrame):
         self.show()
 
 
-def column(*widgets: QWidget, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> QVBoxLayout:
+def column(
+    *widgets: QWidget, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> QVBoxLayout:
     """A vertical layout of widgets."""
     layout = QVBoxLayout()
     layout.setSpacing(spacing)

@@ -27,7 +27,13 @@ class MetricPlot(QFrame):
     """Curves by name. `curves`: metric name -> legend text, in the order of their colours and dashes."""
 
     def __init__(
-        self, title: str, x_label: str, y_label: str, curves: Mapping[str, str], empty: str = "", log_y: bool = False
+        self,
+        title: str,
+        x_label: str,
+        y_label: str,
+        curves: Mapping[str, str],
+        empty: str = "",
+        log_y: bool = False,
     ) -> None:
         super().__init__()
         self.setObjectName("card")

@@ -258,6 +258,10 @@ def same(value: Any, default: Any) -> bool:
     """Is a raw value the default? Empty texts and lists count as not given."""
     if value in (None, "", []) and default in (None, "", ()):
         return True
-    if isinstance(default, (int, float)) and not isinstance(default, bool) and isinstance(value, (int, float)):
+    if (
+        isinstance(default, (int, float))
+        and not isinstance(default, bool)
+        and isinstance(value, (int, float))
+    ):
         return abs(value - default) < 1e-9 * max(1.0, abs(default))
     return str(value) == str(default)

@@ -1,0 +1,179 @@
+"""The window's own dialogs: keyboard sheet, About, machine check, run list, and the question at closing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QFontDatabase
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QMessageBox,
+    QPlainTextEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.errors import versions
+from app.widgets.labels import label
+from core.errors import AppError
+from core.jobs import rundir
+from workers.job_worker import JobWorker
+from workers.task import run_task
+
+KEYS = """\
+Everywhere
+  Ctrl+O               open micrographs          Ctrl+Shift+O     open a folder
+  Ctrl+1 ... Ctrl+6    the six tabs              Ctrl+Return      run the job of this tab
+  Ctrl+Shift+T         dark or light             F1 or ?          this sheet
+  drop files           open them                 Ctrl+Q           quit
+
+Micrograph
+  wheel                zoom at the cursor        + -              zoom
+  middle drag          pan                       Space + drag     pan
+  F or double click    fit                       1                one pixel to one pixel
+  A                    automatic contrast        I                invert
+  N, PgDn              next micrograph           P, PgUp          previous micrograph
+
+Noise boxes (Home)
+  click                add a box                 drag a box       move it
+  Ctrl or Shift+click  delete                    Ctrl+wheel       box size
+  Ctrl+Z               undo                      Ctrl+Shift+Z     redo
+  X                    hide or show the marks
+
+Comparison (Predict)
+  S  side by side      W  swipe                  B (hold)  blink  D  difference
+"""
+
+
+def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
+    """A window with fixed-width text and a Copy button; returns the text box, to be filled later if need be."""
+    dialog = QDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle(title)
+    box = QPlainTextEdit(text, readOnly=True)
+    box.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+    box.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+    box.setAccessibleName(title)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
+    copy.clicked.connect(lambda: QApplication.clipboard().setText(box.toPlainText()))
+    buttons.rejected.connect(dialog.reject)
+    layout = QVBoxLayout(dialog)
+    layout.addWidget(box)
+    layout.addWidget(buttons)
+    metrics = box.fontMetrics()
+    dialog.resize(metrics.averageCharWidth() * 96, metrics.height() * 30)
+    dialog.open()
+    return box
+
+
+def show_keys(parent: QWidget) -> None:
+    """The keyboard sheet."""
+    text_dialog(parent, "Keys and gestures", KEYS)
+
+
+def show_about(parent: QWidget) -> None:
+    """What this is, under which licence, with which versions."""
+    about = "Vitreous: a studio for cryo-EM micrographs.\nBSD 3-Clause licence.\n\n"
+    text_dialog(parent, "About Vitreous", about + versions())
+
+
+def show_doctor(parent: QWidget) -> None:
+    """Check this machine, in a task."""
+    box = text_dialog(parent, "This machine", "Checking…")
+
+    def check() -> str:
+        from core import doctor
+
+        report = doctor.report()
+        return report if isinstance(report, str) else "\n".join(str(line) for line in report)
+
+    def fail(err: AppError) -> None:
+        box.setPlainText(str(err))
+
+    run_task(check, box.setPlainText, fail, box)
+
+
+def ask_close(parent: QWidget, running: list[JobWorker]) -> str:
+    """Jobs run while the window closes: "let", "stop" or "cancel"."""
+    names = ", ".join(w.run_dir.name for w in running)
+    one = len(running) == 1
+    box = QMessageBox(QMessageBox.Icon.Question, "Vitreous", "", parent=parent)
+    box.setText(f"{names} {'is' if one else 'are'} still running.")
+    box.setInformativeText("Jobs run on without the window. The next time it opens, it shows them again.")
+    let = box.addButton("Let it run" if one else "Let them run", QMessageBox.ButtonRole.AcceptRole)
+    stop = box.addButton("Stop it" if one else "Stop them", QMessageBox.ButtonRole.DestructiveRole)
+    cancel = box.addButton(QMessageBox.StandardButton.Cancel)
+    box.setDefaultButton(let)
+    box.setEscapeButton(cancel)
+    box.exec()
+    return {let: "let", stop: "stop"}.get(box.clickedButton(), "cancel")
+
+
+class RunsDialog(QDialog):
+    """All runs with their state; a double click opens the run in its tab (`chosen`)."""
+
+    def __init__(self, parent: QWidget, root: Path, show_run) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Runs")
+        self._show_run = show_run
+        self._infos: list[rundir.RunInfo] = []
+        self.table = QTableWidget(0, 4)
+        self.table.setHorizontalHeaderLabels(["Run", "State", "Started", "Message"])
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setShowGrid(False)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        self.table.cellDoubleClicked.connect(lambda *_: self._show())
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        show = buttons.addButton("Show in its tab", QDialogButtonBox.ButtonRole.ActionRole)
+        folder = buttons.addButton("Open folder", QDialogButtonBox.ButtonRole.ActionRole)
+        show.clicked.connect(self._show)
+        folder.clicked.connect(self._open_folder)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        self._where = label(f"Run folders in {root}", "muted")
+        layout.addWidget(self._where)
+        layout.addWidget(self.table)
+        layout.addWidget(buttons)
+        metrics = self.fontMetrics()
+        self.resize(metrics.averageCharWidth() * 110, metrics.height() * 26)
+        run_task(lambda: rundir.list_runs(root), self._fill, lambda e: self._where.setText(str(e)), self)
+
+    def _fill(self, infos: list[rundir.RunInfo]) -> None:
+        self._infos = infos
+        self.table.setRowCount(len(infos))
+        for row, info in enumerate(infos):
+            created = info.created.replace("T", "  ")[:17]
+            for column, text in enumerate((info.path.name, info.state, created, info.message)):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        if infos:
+            self.table.selectRow(0)
+        else:
+            self._where.setText(f"{self._where.text()}: there is none yet")
+
+    def _current(self) -> rundir.RunInfo | None:
+        row = self.table.currentRow()
+        return self._infos[row] if 0 <= row < len(self._infos) else None
+
+    def _show(self) -> None:
+        info = self._current()
+        if info is not None:
+            self._show_run(info)
+            self.accept()
+
+    def _open_folder(self) -> None:
+        info = self._current()
+        if info is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(info.path)))

@@ -1,0 +1,101 @@
+"""Forward: builds the training set; shows the structural information per step, a particle, and the spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSplitter, QWidget
+
+from app.tabs.job_tab import JobTab
+from app.widgets.image_strip import ImageStrip
+from app.widgets.metric_plot import MetricPlot, warm_up
+
+
+class ForwardTab(JobTab):
+    """Job `forward`."""
+
+    job = "forward"
+    title = "Forward"
+    sentence = "Mix clean signal with the noise of your own micrographs: the training set of the denoiser."
+    run_text = "Build training set"
+    next_text = "Use in Train →"
+    output_name = "training-set"
+
+    def build_view(self) -> QWidget:
+        self.rsilb = MetricPlot(
+            "Structural information left (RSILB)",
+            "step of the chain",
+            "bits",
+            {"rsilb": "RSILB"},
+            "How much structure each step of the chain leaves, beside the lower bound you set.",
+        )
+        self.spectra = MetricPlot(
+            "Power spectra",
+            "spatial frequency (1/Å)",
+            "power",
+            {"noise": "noise of your micrographs", "signal": "signal"},
+            "Noise and signal power by spatial frequency.",
+            log_y=True,
+        )
+        self.strip = ImageStrip(
+            "One particle across the steps", "A particle, from clean to noisy, step by step."
+        )
+        top = QSplitter(Qt.Orientation.Horizontal)
+        top.addWidget(self.rsilb)
+        top.addWidget(self.spectra)
+        whole = QSplitter(Qt.Orientation.Vertical)
+        whole.addWidget(top)
+        whole.addWidget(self.strip)
+        for splitter in (top, whole):
+            splitter.setChildrenCollapsible(False)
+            splitter.setHandleWidth(10)
+        whole.setSizes([3000, 2000])
+        warm_up(whole)
+        return whole
+
+    def clear_view(self) -> None:
+        self.rsilb.clear()
+        self.spectra.clear()
+        self.strip.clear()
+        self._show_bound()
+
+    def on_edited(self, key: str) -> None:
+        if key == "rsilb":
+            self._show_bound()
+        if key in ("preset", "method"):
+            self._show_custom()
+
+    def _show_bound(self) -> None:
+        bound = self.form.raw("rsilb")
+        self.rsilb.set_line(bound, f"lower bound {bound:g}" if bound is not None else "")
+
+    def _show_custom(self) -> None:
+        custom = self.form.raw("preset") == "custom"
+        for key in ("beta", "steps", "start"):
+            self.form.rows[key].editor.setEnabled(custom)
+
+    def on_metrics(self, points: list[tuple[str, float, float]]) -> None:
+        self.rsilb.add_points(points)
+
+    def on_preview(self, name: str, array: np.ndarray, info: dict[str, Any]) -> None:
+        if name == "strip" and array.ndim == 3:
+            self.strip.set_images(array, info.get("labels", ()))
+        elif name == "spectra" and array.ndim == 2:
+            frequency = np.asarray(info.get("frequency_a", range(array.shape[1])), dtype=float)
+            for row, curve in zip(array, ("noise", "signal"), strict=False):
+                self.spectra.set_curve(curve, frequency, row)
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        if result.get("summary"):
+            return str(result["summary"])
+        return f"{result.get('particles', '?')} particles and {result.get('noise_boxes', '?')} noise boxes are ready."
+
+    def receive(self, values: Mapping[str, Any]) -> None:
+        super().receive(values)
+        self._show_custom()
+
+    def go_next(self) -> None:
+        self.session.hand_over("train", {"input": self.result.get("output")})

@@ -1,0 +1,270 @@
+"""Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
+
+The room's parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_picks.py the noise
+file, home_jobs.py its jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.errors import show_error
+from app.session import Session
+from app.tabs.home_files import HomeFiles, Opened
+from app.tabs.home_jobs import HomeJobs
+from app.tabs.home_panel import HomePanel
+from app.tabs.home_marks import NONE, Marks
+from app.tabs.home_picks import NoiseFile
+from app.viewer.image_view import ImageView
+from app.widgets.empty_page import EmptyPage
+from core.errors import AppError
+from workers.image_loader import ImageLoader
+
+MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
+NOISE_FILTER = "Noise boxes (*.star *.txt)"
+
+
+class HomeTab(QWidget):
+    """The first room."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.noise = NoiseFile(self)
+        self.files = HomeFiles(session, self.noise, self)
+        self.loader = ImageLoader(session.cache, self)
+        self.view = ImageView()
+        self.panel = HomePanel(
+            lambda p: str(self.noise.picks.count(self.files.key(p)) or ""),
+            lambda p: str(len(self.files.particles.get(p, NONE)) or ""),
+        )
+        self.marks = Marks(self.view, self.panel, self.files, self.noise, self._key)
+        self.empty = EmptyPage()
+        self.jobs = HomeJobs(session, self)
+        self._ticket = -1
+        self._shown: Path | None = None
+        work = QSplitter(Qt.Orientation.Horizontal)
+        work.setChildrenCollapsible(False)
+        work.addWidget(self.panel)
+        work.addWidget(self.view)
+        work.setStretchFactor(1, 1)
+        unit = self.fontMetrics().averageCharWidth()
+        work.setSizes(session.settings.splitters.get("home") or [unit * 46, unit * 130])
+        work.splitterMoved.connect(lambda *_: session.settings.splitters.update(home=work.sizes()))
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(work)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.stack, 1)
+        whole.addWidget(self.jobs.banner_frame)
+        whole.addWidget(self.jobs.bar)
+        self._restore_sizes()
+        self._connect()
+        self._shortcuts()
+        self.empty.set_recent(session.settings.recent)
+        self._refresh_noise("")
+
+    def _connect(self) -> None:
+        view, panel, empty = self.view, self.panel, self.empty
+        view.cursor_moved.connect(self._on_cursor)
+        self.marks.said.connect(self._say)
+        self.loader.loaded.connect(self._on_loaded)
+        self.loader.failed.connect(self._on_load_failed)
+        panel.list.selected.connect(self._show)
+        panel.sizes_changed.connect(self._on_sizes)
+        panel.load_noise.connect(self._load_noise)
+        panel.save_noise_as.connect(self.export_noise)
+        panel.load_particles.connect(self._load_particles)
+        panel.pick.connect(self.jobs.pick)
+        panel.forward.connect(self.use_in_forward)
+        menu = QMenu(panel.open_button)
+        menu.addAction("Files…", self.open_files)
+        menu.addAction("Folder…", self.open_folder)
+        panel.open_button.setMenu(menu)
+        empty.open_files.connect(self.open_files)
+        empty.open_folder.connect(self.open_folder)
+        empty.demo.connect(self.jobs.demo)
+        empty.recent.connect(lambda path: self.open_paths([Path(path)]))
+        self.session.recent_changed.connect(lambda: empty.set_recent(self.session.settings.recent))
+        self.files.opened.connect(self._on_opened)
+        self.files.particles_changed.connect(self._on_particles)
+        self.files.failed.connect(lambda err: show_error(self, err))
+        self.noise.changed.connect(self._refresh_noise)
+        self.noise.saved.connect(lambda path: self._say(f"Noise boxes saved to {path}"))
+        self.noise.failed.connect(lambda err: show_error(self, err))
+
+    def _shortcuts(self) -> None:
+        for keys, slot in (
+            (("Ctrl+Z",), self.marks.undo),
+            (("Ctrl+Shift+Z", "Ctrl+Y"), self.marks.redo),
+            (("N", "PgDown"), lambda: self.panel.list.step(1)),
+            (("P", "PgUp"), lambda: self.panel.list.step(-1)),
+            (("X",), self.marks.toggle),
+        ):
+            for key in keys:
+                shortcut = QShortcut(QKeySequence(key), self)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(slot)
+
+    def _restore_sizes(self) -> None:
+        home = self.session.settings.home
+        self.panel.box.set_value(int(home.get("box", 128)))
+        self.panel.diameter.set_value(float(home.get("diameter", 128)))
+        self.noise.box_size = self.panel.box.value()
+
+    def _say(self, text: str, ms: int = 6000) -> None:
+        self.session.message.emit(text, ms)
+
+    # ---- opening ---------------------------------------------------------------------------------------
+
+    def open_files(self) -> None:
+        """Ask for micrograph files."""
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Open micrographs", self._last_dir(), MICROGRAPHS)
+        if chosen:
+            self.open_paths([Path(c) for c in chosen])
+
+    def open_folder(self) -> None:
+        """Ask for a folder of micrographs."""
+        chosen = QFileDialog.getExistingDirectory(self, "Open a folder of micrographs", self._last_dir())
+        if chosen:
+            self.open_paths([Path(chosen)])
+
+    def open_paths(self, paths: Sequence[Path]) -> None:
+        """Open micrographs, folders, STAR and noise files, whatever the mixture."""
+        self.files.open(list(paths))
+        self._say("Reading…")
+
+    def _last_dir(self) -> str:
+        recent = self.session.settings.recent
+        return recent[0] if recent else ""
+
+    def _on_opened(self, opened: Opened) -> None:
+        self.stack.setCurrentIndex(1)
+        self._shown = None
+        self.panel.list.set_files(opened.files)
+        self.panel.count.setText(str(len(opened.files)))
+        self.panel.box.set_value(self.noise.box_size)
+        if opened.note:
+            self._say(opened.note, 10000)
+        else:
+            self._say(f"{len(opened.files)} micrographs. Click on empty ice to mark noise.")
+        self._refresh_noise("")
+
+    def _on_particles(self) -> None:
+        total = sum(len(xy) for xy in self.files.particles.values())
+        path = self.files.particles_path
+        self.panel.particle_total.setText(f"{total} from {path.name}" if path else "none loaded")
+        self.panel.pick_button.setEnabled(path is not None)
+        self.panel.pick_button.setToolTip(
+            "Find empty places between the particles" if path else "Load the particles' STAR file first"
+        )
+        self.panel.list.files_model.refresh()
+        self.marks.draw()
+
+    # ---- showing ---------------------------------------------------------------------------------------
+
+    def _show(self, path: Path) -> None:
+        self._shown = path
+        self.marks.forget_drag()
+        self.view.set_message(f"Loading {path.name} …")
+        self.marks.draw()
+        self._ticket = self.loader.request(path)
+        self.loader.prefetch(self.panel.list.neighbours())
+
+    def _on_loaded(self, ticket: int, pyramid: Any) -> None:
+        if ticket != self._ticket:
+            return
+        self.view.set_pyramid(pyramid)
+        self.panel.show_angstrom(pyramid.pixel_size_a)
+        self.session.runs_changed.emit()  # the cache use in the status bar
+        self.marks.draw()
+
+    def _on_load_failed(self, ticket: int, err: AppError) -> None:
+        if ticket == self._ticket:
+            self.view.set_pyramid(None)
+            self.view.set_message(f"{err.message}\n{err.hint}")
+
+    def _key(self) -> str:
+        return self.files.key(self._shown) if self._shown else ""
+
+    def _refresh_noise(self, _: str) -> None:
+        picks = self.noise.picks
+        self.panel.noise_total.setText(f"{picks.total()} on {len(picks.names())} micrographs")
+        self.panel.noise_path.setText(str(self.noise.path or "no file yet"))
+        self.panel.undo_button.setEnabled(picks.can_undo)
+        self.panel.redo_button.setEnabled(picks.can_redo)
+        self.panel.clear_button.setEnabled(picks.count(self._key()) > 0)
+        self.panel.list.files_model.refresh()
+        self.marks.draw()
+
+    def _on_sizes(self) -> None:
+        panel = self.panel
+        self.noise.set_box_size(panel.box.value())
+        self.session.settings.home.update(box=panel.box.value(), diameter=panel.diameter.value())
+        panel.show_angstrom(self.view.pyramid.pixel_size_a if self.view.pyramid else None)
+        self.marks.draw()
+
+    def _on_cursor(self, x: float, y: float, value: float) -> None:
+        if np.isnan(value):
+            self.session.pixel.emit("")
+            return
+        size = self.view.pyramid.pixel_size_a if self.view.pyramid else None
+        where = f"   {x * size:.0f}, {y * size:.0f} Å" if size else ""
+        self.session.pixel.emit(f"x {x:.0f}, y {y:.0f} px{where}   value {value:.5g}")
+
+    # ---- files -----------------------------------------------------------------------------------------
+
+    def _load_noise(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Load noise boxes", self._last_dir(), NOISE_FILTER)
+        if chosen:
+            self.files.open([Path(chosen)], as_noise=True)
+
+    def export_noise(self) -> None:
+        """Ask where the noise boxes are saved from now on."""
+        start = str(self.noise.path or "")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save noise boxes", start, NOISE_FILTER)
+        if chosen:
+            path = Path(chosen)
+            self.noise.choose(path if path.suffix.lower() in (".star", ".txt") else path.with_suffix(".star"))
+            self._refresh_noise("")
+
+    def _load_particles(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Load particles", self._last_dir(), "STAR (*.star)")
+        if chosen:
+            self.files.open([Path(chosen)], as_noise=False)
+
+    def use_in_forward(self) -> None:
+        """Hand micrographs, particles, noise boxes and sizes to Forward."""
+        self.noise.flush()
+        if not self.files.given:
+            self._say("Open micrographs first.")
+            return
+        noise = self.noise.path if self.noise.picks.total() else None
+        values: dict[str, Any] = {
+            "micrographs": [str(p) for p in self.files.given],
+            "particles": str(self.files.particles_path or ""),
+            "noise": str(noise or ""),
+            "particle_diameter": self.panel.diameter.value(),
+            "noise_box": self.panel.box.value(),
+            "project": str(self.session.project_dir(self.files.given[0])),
+        }
+        missing = [
+            w for w, v in (("a particle STAR file", values["particles"]), ("noise boxes", noise)) if not v
+        ]
+        if missing:
+            self._say(f"Forward still needs {' and '.join(missing)}.", 10000)
+        self.session.hand_over("forward", values)
+
+    def close_tab(self) -> None:
+        """Save what waits and end the threads."""
+        self.noise.flush()
+        self.loader.stop()

@@ -1,0 +1,175 @@
+"""The two jobs that Home starts itself: automatic noise picking, and the demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QVBoxLayout
+
+from app.errors import show_bug, show_error
+from app.session import Session
+from app.widgets.labels import Banner
+from app.widgets.run_bar import RunBar
+from core.errors import AppError
+from core.jobs.table import job_params
+from workers.job_worker import JobWorker
+
+if TYPE_CHECKING:
+    from app.tabs.home import HomeTab
+
+JOBS = ("pick-noise", "demo")
+RUNNING_TEXT = {"pick-noise": "Looking for empty places", "demo": "The demo runs"}
+
+
+class HomeJobs(QObject):
+    """Bar and banner at the foot of Home, shown while one of its jobs runs and after it."""
+
+    def __init__(self, session: Session, tab: HomeTab) -> None:
+        super().__init__(tab)
+        self._session, self._tab = session, tab
+        self.worker: JobWorker | None = None
+        self.bar = RunBar()
+        self.bar.run_button.hide()
+        self.bar.run_button.setShortcut("")
+        self.bar.hide()
+        self.banner = Banner()
+        self.banner_frame = QFrame()
+        frame = QVBoxLayout(self.banner_frame)
+        frame.setContentsMargins(14, 8, 14, 8)
+        frame.addWidget(self.banner)
+        self.banner_frame.hide()
+        self.banner.next.clicked.connect(self._next)
+        self.banner.detail.clicked.connect(self._detail)
+        session.run_started.connect(self._on_run_started)
+
+    def pick(self) -> None:
+        """Pick noise boxes on the open micrographs."""
+        files, noise = self._tab.files, self._tab.noise
+        if files.particles_path is None or noise.path is None:
+            self._session.message.emit("Load the STAR file of the particles first.", 8000)
+            return
+        noise.flush()
+        output = noise.path.with_name(f"{noise.path.stem}_auto{noise.path.suffix}")
+        values: dict[str, Any] = {
+            "micrographs": [str(p) for p in files.given],
+            "particles": str(files.particles_path),
+            "box_size": self._tab.panel.box.value(),
+            "particle_diameter": self._tab.panel.diameter.value(),
+            "output": str(output),
+        }
+        self._start("pick-noise", values)
+
+    def demo(self) -> None:
+        """Run the demo into the work folder."""
+        self._start("demo", {"output": str(self._session.work_root / "demo"), "window": False})
+
+    def _start(self, job: str, values: dict[str, Any]) -> None:
+        try:
+            self._session.start(job, job_params(job).parse(values))
+        except AppError as err:
+            show_error(self._tab, err)
+
+    def _on_run_started(self, worker: JobWorker) -> None:
+        same = self.worker is not None and self.worker.run_dir == worker.run_dir
+        if worker.job in JOBS and (same or self.worker is None or not self.worker.active):
+            self.follow(worker)
+
+    def follow(self, worker: JobWorker) -> None:
+        """Show this run from now on."""
+        self.release()
+        self.worker = worker
+        self.banner_frame.hide()
+        for signal, slot in self._connections(worker):
+            signal.connect(slot)
+        output = worker.params.get("output")
+        self.bar.follow(worker, Path(output) if output else None)
+        self.bar.message.setText(RUNNING_TEXT.get(worker.job, ""))
+        self.bar.show()
+        self._set_buttons(False)
+
+    def release(self) -> None:
+        """Show the present run no longer; it goes on."""
+        if self.worker is not None:
+            for signal, slot in self._connections(self.worker):
+                signal.disconnect(slot)
+            self.bar.unfollow()
+        self.worker = None
+
+    def _connections(self, worker: JobWorker) -> list[tuple[Any, Any]]:
+        return [
+            (worker.done, self._on_done),
+            (worker.failed, self._on_failed),
+            (worker.stopped, self._on_stopped),
+            (worker.lost, self._on_lost),
+            (worker.warning, self._on_warning),
+        ]
+
+    def _set_buttons(self, enabled: bool) -> None:
+        self._tab.empty.demo_button.setEnabled(enabled)
+        self._tab.panel.pick_button.setEnabled(enabled and self._tab.files.particles_path is not None)
+
+    def _show(self, state: str, text: str, hint: str = "", detail: str = "", next_step: str = "") -> None:
+        self._set_buttons(True)
+        self.banner.show_text(state, text, hint, detail, next_step)
+        self.banner_frame.show()
+
+    def _on_done(self, result: dict[str, Any]) -> None:
+        text = str(result.get("summary") or "Done.")
+        if self.worker is not None and self.worker.job == "demo":
+            self._show("done", text, "", "Open the report", "Show the result →")
+            self._tab.session.handed_over.emit("demo", result)
+            return
+        self._show("done", text, "Undo (Ctrl+Z) brings the earlier boxes back.", "", "Use in Forward →")
+        self._take_boxes(Path(str(result.get("output", ""))))
+
+    def _take_boxes(self, path: Path) -> None:
+        from app.tabs.home_picks import positions_by_key
+        from core.io.coordinates import read_noise_boxes
+        from workers.task import run_task
+
+        files = self._tab.files
+        if not files.files:
+            self._session.message.emit(f"Noise boxes are in {path}; open the micrographs to see them.", 10000)
+            return
+
+        def take(positions: dict[str, Any]) -> None:
+            self._tab.noise.picks.set_all(positions)
+
+        def work() -> dict[str, Any]:
+            keys = {p: files.key(p) for p in files.files}
+            return positions_by_key(read_noise_boxes(path).positions, files.files, keys)
+
+        run_task(work, take, lambda err: show_error(self._tab, err), self)
+
+    def _on_failed(self, message: str, hint: str, _: list[str]) -> None:
+        bug = self.worker is not None and bool(self.worker.trace)
+        self._show(
+            "failed", f"This is a bug: {message}" if bug else message, hint, "Details" if bug else "Show log"
+        )
+
+    def _on_stopped(self) -> None:
+        self._show("stopped", "Stopped.")
+
+    def _on_lost(self, tail: str) -> None:
+        self._show("failed", "The run ended without saying why: its process is gone.", tail, "Show log")
+
+    def _on_warning(self, text: str) -> None:
+        self._session.message.emit(text, 8000)
+
+    def _next(self) -> None:
+        if self.worker is not None and self.worker.job == "demo":
+            self._session.handed_over.emit("demo", self.worker.result)
+        else:
+            self._tab.use_in_forward()
+
+    def _detail(self) -> None:
+        worker = self.worker
+        if worker is not None and worker.trace:
+            show_bug(self._tab, worker.message, worker.trace)
+        elif worker is not None and worker.state == "done":
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(worker.result.get("report", ""))))
+        else:
+            self.bar.log_button.setChecked(True)

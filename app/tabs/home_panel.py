@@ -1,0 +1,127 @@
+"""The left side of Home: micrograph list, noise boxes, particles, and the way on. Widgets and their values only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QMenu, QVBoxLayout
+
+from app.widgets.inputs import FloatBox, IntBox
+from app.widgets.labels import ElidedLabel, button, column, label, row
+from app.widgets.micrograph_list import MicrographList
+
+
+class HomePanel(QFrame):
+    """Signals say what the user wants; HomeTab does it."""
+
+    sizes_changed = Signal()
+    load_noise = Signal()
+    save_noise_as = Signal()
+    load_particles = Signal()
+    pick = Signal()
+    clear = Signal()
+    undo = Signal()
+    redo = Signal()
+    forward = Signal()
+    visibility_changed = Signal()
+
+    def __init__(self, noise_count: Callable[[Path], str], particle_count: Callable[[Path], str]) -> None:
+        super().__init__()
+        self.setObjectName("side")
+        self.list = MicrographList(
+            [
+                ("Noise", noise_count, "Noise boxes on this micrograph"),
+                ("Particles", particle_count, "Particles on this micrograph"),
+            ]
+        )
+        self.open_button = button(
+            "Open…", tip="Open micrographs: files or a whole folder, or drop them anywhere"
+        )
+        self.count = label("", "muted")
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(14, 12, 14, 12)
+        whole.setSpacing(8)
+        whole.addLayout(row(label("Micrographs", "heading"), self.count, None, self.open_button))
+        whole.addWidget(self.list, 1)
+        whole.addLayout(self._noise())
+        whole.addLayout(self._particles())
+        self.forward_button = button("Use in Forward →", "primary", "Carry these micrographs and boxes on")
+        self.forward_button.clicked.connect(self.forward)
+        whole.addWidget(self.forward_button)
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * 42)
+
+    def _noise(self) -> QVBoxLayout:
+        self.show_noise = QCheckBox("Noise boxes")
+        self.show_noise.setChecked(True)
+        self.show_noise.setToolTip("Show or hide them (X)")
+        self.noise_total = label("0", "muted")
+        self.box = IntBox(16, 2048, "px")
+        self.box.set_value(128)
+        self.box.setAccessibleName("Box size")
+        self.box.setToolTip("Side of a noise box (Ctrl+wheel over the micrograph)")
+        self.box_a = label("", "muted")
+        self.noise_path = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
+        self.noise_path.setAccessibleName("File of the noise boxes")
+        file_button = button("File…", tip="Where the noise boxes are kept")
+        menu = QMenu(file_button)
+        menu.addAction("Load noise boxes…", self.load_noise)
+        menu.addAction("Save to another file…", self.save_noise_as)
+        file_button.setMenu(menu)
+        self.pick_button = button(
+            "Pick automatically", tip="Find empty places between the particles of the STAR file"
+        )
+        self.undo_button = button("Undo", tip="Ctrl+Z")
+        self.redo_button = button("Redo", tip="Ctrl+Shift+Z")
+        self.clear_button = button(
+            "Clear", tip="Delete the noise boxes of this micrograph (undo brings them back)"
+        )
+        for widget, signal in (
+            (self.pick_button, self.pick),
+            (self.undo_button, self.undo),
+            (self.redo_button, self.redo),
+            (self.clear_button, self.clear),
+        ):
+            widget.clicked.connect(signal)
+        self.box.edited.connect(self.sizes_changed)
+        self.show_noise.toggled.connect(self.visibility_changed)
+        sizes = row(label("Box size"), self.box, self.box_a, None)
+        file_row = row(self.noise_path, file_button)
+        file_row.setStretch(0, 1)
+        part = column(spacing=6)
+        part.addLayout(row(self.show_noise, None, self.noise_total))
+        part.addLayout(sizes)
+        part.addLayout(file_row)
+        part.addWidget(self.pick_button)
+        part.addLayout(row(self.undo_button, self.redo_button, self.clear_button))
+        return part
+
+    def _particles(self) -> QVBoxLayout:
+        self.show_particles = QCheckBox("Particles")
+        self.show_particles.setChecked(True)
+        self.show_particles.setToolTip("Show or hide them (X)")
+        self.particle_total = label("none loaded", "muted")
+        self.diameter = FloatBox(1, 4096, "px")
+        self.diameter.set_value(128)
+        self.diameter.setAccessibleName("Particle diameter")
+        self.diameter.setToolTip("Diameter of the circles; noise boxes keep clear of them")
+        self.diameter_a = label("", "muted")
+        self.load_button = button(
+            "Load STAR…", tip="Particle positions (RELION 3.0 to 5); or drop the file anywhere"
+        )
+        self.load_button.clicked.connect(self.load_particles)
+        self.diameter.edited.connect(self.sizes_changed)
+        self.show_particles.toggled.connect(self.visibility_changed)
+        grid = QGridLayout()
+        grid.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None), 0, 0)
+        grid.addWidget(self.load_button, 1, 0)
+        part = column(spacing=6)
+        part.addLayout(row(self.show_particles, None, self.particle_total))
+        part.addLayout(grid)
+        return part
+
+    def show_angstrom(self, pixel_size_a: float | None) -> None:
+        """Write the sizes in Angstrom beside the pixels."""
+        for box, text in ((self.box, self.box_a), (self.diameter, self.diameter_a)):
+            text.setText(f"= {box.value() * pixel_size_a:.0f} Å" if pixel_size_a else "")

@@ -1,0 +1,250 @@
+"""Predict: denoises micrographs; lists inputs with their state and shows raw beside denoised.
+
+The list and the pairs come from the folders, not from the run: an interrupted or older run shows as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QButtonGroup, QSplitter, QVBoxLayout, QWidget
+
+from app.session import Session
+from app.tabs.job_tab import JobTab
+from app.viewer.compare_view import CompareView
+from app.widgets.labels import button, column, label, row
+from app.widgets.micrograph_list import MicrographList
+from core.errors import AppError
+from workers.image_loader import ImageLoader
+from workers.task import run_task
+
+LABELS = ("raw", "denoised: for seeing and picking; extract particles from raw")
+METHODS = {"model": "", "gaussian": "gaussian:30", "wiener": "wiener"}
+FOLDERS = {"model": "denoised", "gaussian": "denoised-gaussian", "wiener": "denoised-wiener"}
+TIPS = {
+    "model": "The network that Train made",
+    "gaussian": "Gaussian low-pass, full width 30 Å: a baseline to compare with",
+    "wiener": "Wiener filter from the noise of each micrograph: a baseline to compare with",
+}
+
+
+class PredictTab(JobTab):
+    """Job `predict`."""
+
+    job = "predict"
+    title = "Predict"
+    sentence = "Denoise whole micrographs with your model, and compare with the raw ones."
+    run_text = "Denoise"
+    output_name = FOLDERS["model"]
+
+    def __init__(self, session: Session) -> None:
+        self.outputs: dict[Path, Path] = {}
+        self._model = ""
+        self._method = "model"
+        super().__init__(session)
+        self._pair: dict[str, Any] = {}
+        self._tickets = {"raw": -1, "denoised": -1}
+        self._asked: tuple[Any, ...] = ()
+        self.loaders = {"raw": ImageLoader(session.cache, self), "denoised": ImageLoader(session.cache, self)}
+        for side, loader in self.loaders.items():
+            loader.loaded.connect(lambda ticket, pyramid, s=side: self._on_loaded(s, ticket, pyramid))
+            loader.failed.connect(lambda ticket, err, s=side: self._on_load_failed(s, ticket, err))
+        self._refresh_timer = QTimer(self, interval=400, singleShot=True)
+        self._refresh_timer.timeout.connect(self.refresh)
+        self._refresh_timer.start()
+
+    def form_header(self) -> QWidget:
+        self.methods = QButtonGroup(self)
+        buttons = []
+        for name, text in (("model", "Model"), ("gaussian", "Gaussian"), ("wiener", "Wiener")):
+            choice = button(text, tip=TIPS[name])
+            choice.setCheckable(True)
+            choice.clicked.connect(lambda _=False, n=name: self.choose_method(n))
+            self.methods.addButton(choice)
+            self.methods.setId(choice, list(METHODS).index(name))
+            buttons.append(choice)
+        buttons[0].setChecked(True)
+        whole = QWidget()
+        inside = column(label("Method"), spacing=4)
+        inside.addLayout(row(*buttons, None))
+        whole.setLayout(inside)
+        return whole
+
+    def build_view(self) -> QWidget:
+        self.list = MicrographList(
+            [("State", self._state_of, "Is there a denoised micrograph in the output folder?")]
+        )
+        self.list.selected.connect(self._show)
+        self.compare = CompareView()
+        self.compare.set_labels(*LABELS)
+        self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
+        self.count = label("", "muted")
+        left = QWidget()
+        left.setLayout(column(self.count, self.list))
+        left.layout().setContentsMargins(0, 0, 8, 0)
+        right = QWidget()
+        inside = QVBoxLayout(right)
+        inside.setContentsMargins(8, 0, 0, 0)
+        inside.addWidget(self.compare)
+        whole = QSplitter()
+        whole.setChildrenCollapsible(False)
+        whole.addWidget(left)
+        whole.addWidget(right)
+        whole.setStretchFactor(1, 1)
+        unit = self.fontMetrics().averageCharWidth()
+        whole.setSizes([unit * 30, unit * 110])
+        return whole
+
+    # ---- method ----------------------------------------------------------------------------------------
+
+    def choose_method(self, name: str) -> None:
+        """Model, gaussian or wiener in one click; each has its own output folder."""
+        shown = str(self.form.raw("model"))
+        if method_of(shown) == "model":
+            self._model = shown
+        self.form.set_values({"model": METHODS[name] or self._model})
+        if name == "model" and not self._model:
+            self.form.rows["model"].editor.setFocus()
+
+    def on_edited(self, key: str) -> None:
+        if key == "model":
+            method = method_of(str(self.form.raw("model")))
+            self.methods.button(list(METHODS).index(method)).setChecked(True)
+            self.form.rows["keep_raw"].editor.setEnabled(method == "model")
+            if method != self._method:
+                self._method = method
+                self._change_folder(method)
+        if key in ("micrographs", "output", "model") and hasattr(self, "_refresh_timer"):
+            self._refresh_timer.start()
+
+    def _change_folder(self, method: str) -> None:
+        """denoised -> denoised-gaussian ..., when the folder is one of the suggested ones."""
+        output = Path(str(self.form.raw("output")))
+        if output.name in FOLDERS.values():
+            self.form.set_values({"output": str(output.with_name(FOLDERS[method]))})
+
+    # ---- list ------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the input and output folders in a task and show what there is."""
+        given = [Path(p) for p in self.form.raw("micrographs")]
+        output = Path(str(self.form.raw("output"))) if self.form.raw("output") else None
+        if not given:
+            self._on_listed(([], {}))
+            return
+        run_task(lambda: list_pairs(given, output), self._on_listed, self._on_list_failed, self)
+
+    def _on_listed(self, found: tuple[list[Path], dict[Path, Path]]) -> None:
+        files, self.outputs = found
+        current = self.list.current()
+        if files != self.list.files:
+            select = files.index(current) if current in files else 0
+            self.list.set_files(files, select)
+        else:
+            self.list.files_model.refresh()
+            if current is not None:
+                self._show(current)
+        self.count.setText(f"{len(self.outputs)} of {len(files)} denoised" if files else "")
+        if not files:
+            self.compare.set_pair(None, None)
+            self.compare.set_message(
+                "Choose micrographs on the left: each appears here, raw beside denoised."
+            )
+
+    def _on_list_failed(self, err: AppError) -> None:
+        self._on_listed(([], {}))
+        self.compare.set_message(f"{err.message}\n{err.hint}")
+
+    def _state_of(self, path: Path) -> str:
+        if path in self.outputs:
+            return "denoised"
+        working = self.worker is not None and self.worker.active
+        return "now" if working and path.name in (self.worker.message if self.worker else "") else "–"
+
+    # ---- pair ------------------------------------------------------------------------------------------
+
+    def _show(self, path: Path) -> None:
+        denoised = self.outputs.get(path)
+        stamp = denoised.stat().st_mtime_ns if denoised is not None and denoised.exists() else 0
+        if (path, denoised, stamp) == self._asked:
+            return
+        if not self._asked or self._asked[0] != path:
+            self._pair = {}
+            self.compare.set_message(f"Loading {path.name} …")
+            self._tickets["raw"] = self.loaders["raw"].request(path)
+        self._asked = (path, denoised, stamp)
+        self._pair.pop("denoised", None)
+        self._tickets["denoised"] = -1 if denoised is None else self.loaders["denoised"].request(denoised)
+
+    def _on_loaded(self, side: str, ticket: int, pyramid: Any) -> None:
+        if ticket != self._tickets[side]:
+            return
+        self._pair[side] = pyramid
+        raw, denoised = self._pair.get("raw"), self._pair.get("denoised")
+        size = raw.pixel_size_a if raw is not None else None
+        self.compare.set_pair(raw, denoised, self._asked[0].name, size)
+        if denoised is None and self._asked[1] is None:
+            self.compare.set_labels(LABELS[0], "not denoised yet: press Denoise")
+        else:
+            self.compare.set_labels(*LABELS)
+
+    def _on_load_failed(self, side: str, ticket: int, err: AppError) -> None:
+        if ticket == self._tickets[side]:
+            self.compare.set_message(f"{err.message}\n{err.hint}")
+
+    # ---- run -------------------------------------------------------------------------------------------
+
+    def on_progress(self, done: float, total: float, message: str, t: float) -> None:
+        self.list.files_model.refresh()
+        if not self._refresh_timer.isActive():
+            self._refresh_timer.start()
+
+    def on_result(self, result: dict[str, Any]) -> None:
+        self.refresh()
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        if result.get("summary"):
+            return str(result["summary"])
+        skipped = result.get("skipped") or 0
+        skipped = len(skipped) if isinstance(skipped, list) else skipped
+        text = f"{len(result.get('files', []))} micrographs denoised"
+        return text + (f", {skipped} were there already." if skipped else ".")
+
+    def receive(self, values: Mapping[str, Any]) -> None:
+        if values.get("model"):
+            self.session.carried.setdefault("project", str(Path(str(values["model"])).parent.parent))
+        super().receive(values)
+        self.refresh()
+
+    def show_folders(self, micrographs: list[Path], output: Path) -> None:
+        """Show raw micrographs beside what an output folder holds (the result of the demo)."""
+        self.form.set_values({"micrographs": [str(m) for m in micrographs], "output": str(output)})
+        self.refresh()
+
+    def close_tab(self) -> None:
+        """End the threads."""
+        for loader in self.loaders.values():
+            loader.stop()
+
+
+def method_of(model: str) -> str:
+    """Which method a model text names: gaussian, wiener, or model."""
+    word = model.strip().lower().split(":")[0]
+    return word if word in ("gaussian", "wiener") else "model"
+
+
+def list_pairs(given: list[Path], output: Path | None) -> tuple[list[Path], dict[Path, Path]]:
+    """Micrographs of the inputs, and for each the file of the same name stem in the output folder."""
+    from core.images.source import SUFFIXES, list_micrographs
+    from core.io.coordinates import stem_of
+
+    files = list_micrographs(given if len(given) > 1 else given[0])
+    if output is None or not output.is_dir():
+        return files, {}
+    made = {stem_of(p.name): p for p in output.iterdir() if p.name.lower().endswith(SUFFIXES)}
+    inputs = {f.absolute() for f in files}
+    pairs = {f: made[stem_of(f.name)] for f in files if stem_of(f.name) in made}
+    return files, {f: p for f, p in pairs.items() if p.absolute() not in inputs}

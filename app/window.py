@@ -1,0 +1,261 @@
+"""The window: six tabs, menus, status bar, drag and drop, and what happens to jobs when it closes.
+
+`main` and `open_after_demo` are its doors. Tabs other than Home are built when they are first shown.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QTimer
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+
+from app import dialogs, theme
+from app.menus import build_menus
+from app.session import Session
+from app.startup import check_display, make_application
+from app.tabs.home import HomeTab
+from app.widgets.jobs_indicator import JobsIndicator
+from core.jobs import rundir
+from workers.job_worker import JobWorker
+from workers.task import wait_for_all
+
+TABS = ("home", "forward", "train", "predict", "reconstruct", "cs2star")
+TITLES = ("Home", "Forward", "Train", "Predict", "Reconstruct", "cs2star")
+TAB_OF_JOB = {
+    "pick-noise": "home",
+    "demo": "home",
+    "forward": "forward",
+    "train": "train",
+    "predict": "predict",
+}
+SCAN_MS = 5000
+
+
+def make_tab(name: str, session: Session) -> QWidget:
+    """Build the page of a tab; its modules are imported now and not before."""
+    if name == "forward":
+        from app.tabs.forward import ForwardTab
+
+        return ForwardTab(session)
+    if name == "train":
+        from app.tabs.train import TrainTab
+
+        return TrainTab(session)
+    if name == "predict":
+        from app.tabs.predict import PredictTab
+
+        return PredictTab(session)
+    if name == "reconstruct":
+        from app.tabs.reconstruct import ReconstructTab
+
+        return ReconstructTab()
+    from app.tabs.cs2star import Cs2StarTab
+
+    return Cs2StarTab()
+
+
+class MainWindow(QMainWindow):
+    """The shell around the tabs."""
+
+    def __init__(self, session: Session | None = None) -> None:
+        super().__init__()
+        self.session = session or Session()
+        self.setWindowTitle("Vitreous")
+        self.setAcceptDrops(True)
+        self.rooms = QTabWidget()
+        self.rooms.setObjectName("rooms")
+        self.rooms.setDocumentMode(True)
+        self.rooms.tabBar().setDrawBase(False)
+        self.rooms.tabBar().setExpanding(False)
+        self.home = HomeTab(self.session)
+        self._pages: dict[str, QWidget] = {"home": self.home}
+        for name, title in zip(TABS, TITLES, strict=True):
+            holder = QWidget()
+            inside = QVBoxLayout(holder)
+            inside.setContentsMargins(0, 0, 0, 0)
+            if name == "home":
+                inside.addWidget(self.home)
+            self.rooms.addTab(holder, title)
+        self.rooms.currentChanged.connect(lambda index: self.page(TABS[index]))
+        self.setCentralWidget(self.rooms)
+        self._build_status_bar()
+        build_menus(self)
+        self._restore_geometry()
+        self.session.handed_over.connect(self._on_handed_over)
+        self._scan = QTimer(self, interval=SCAN_MS)
+        self._scan.timeout.connect(self.session.scan)
+        self._scan.start()
+        QTimer.singleShot(0, self.session.scan)
+
+    # ---- tabs ------------------------------------------------------------------------------------------
+
+    def page(self, name: str) -> Any:
+        """The page of a tab, built if it is not there yet."""
+        if name not in self._pages:
+            page = make_tab(name, self.session)
+            self._pages[name] = page
+            self.rooms.widget(TABS.index(name)).layout().addWidget(page)
+        return self._pages[name]
+
+    def show_tab(self, name: str) -> Any:
+        """Go to a tab."""
+        page = self.page(name)
+        self.rooms.setCurrentIndex(TABS.index(name))
+        return page
+
+    def _on_handed_over(self, name: str, values: dict[str, Any]) -> None:
+        if name == "demo":
+            self.show_demo(values)
+        else:
+            self.show_tab(name).receive(values)
+
+    def show_demo(self, result: dict[str, Any]) -> None:
+        """Home shows the demo's micrographs and noise boxes, Predict raw beside denoised."""
+        folder = Path(str(result.get("micrographs", "")))
+        paths = [folder] + [Path(str(result[k])) for k in ("particles", "noise") if result.get(k)]
+        if folder.exists():
+            self.home.open_paths([p for p in paths if p.exists()])
+        predict = self.page("predict")
+        if result.get("model"):
+            predict.form.set_values({"model": str(result["model"])})
+        if result.get("denoised"):
+            predict.show_folders([folder], Path(str(result["denoised"])))
+        self.rooms.setCurrentIndex(TABS.index("predict"))
+
+    def show_run(self, run: JobWorker | rundir.RunInfo) -> None:
+        """Show a run in its tab, from its beginning."""
+        name = TAB_OF_JOB.get(run.job)
+        if name is None:
+            return
+        page = self.show_tab(name)
+        target = page.jobs if name == "home" else page
+        known = self.session.workers.get(run.run_dir if isinstance(run, JobWorker) else run.path)
+        if known is not None and known is target.worker:
+            return
+        target.release()  # whatever it shows runs on and stays in the list of jobs
+        if known is not None:
+            self.session.replay(known)
+        elif isinstance(run, rundir.RunInfo):
+            self.session.attach(run)
+
+    # ---- status bar ------------------------------------------------------------------------------------
+
+    def _build_status_bar(self) -> None:
+        bar = self.statusBar()
+        bar.setSizeGripEnabled(False)
+        self.pixel_label = QLabel()
+        self.cache_label = QLabel()
+        self.cache_label.setToolTip("Memory used by the image cache")
+        self.jobs_indicator = JobsIndicator(self.session)
+        self.jobs_indicator.show_run.connect(self.show_run)
+        for widget in (self.pixel_label, self.cache_label, self.jobs_indicator):
+            bar.addPermanentWidget(widget)
+        self.session.message.connect(bar.showMessage)
+        self.session.pixel.connect(self.pixel_label.setText)
+        self._cache_timer = QTimer(self, interval=1000)
+        self._cache_timer.timeout.connect(self._show_cache)
+        self._cache_timer.start()
+        self._show_cache()
+
+    def _show_cache(self) -> None:
+        stats = self.session.cache.stats()
+        text = f"cache {stats.used_bytes / 2**20:.0f} of {stats.budget_bytes / 2**20:.0f} MB"
+        if text != self.cache_label.text():
+            self.cache_label.setText(text)
+
+    # ---- theme and geometry ----------------------------------------------------------------------------
+
+    def set_theme(self, name: str) -> None:
+        """Dark or light, now and at the next start."""
+        from PySide6.QtWidgets import QApplication
+
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            theme.apply(app, name)
+        self.session.settings.theme = name
+        self.session.save()
+
+    def toggle_theme(self) -> None:
+        """From dark to light and back."""
+        self.set_theme("light" if theme.current() == "dark" else "dark")
+
+    def _restore_geometry(self) -> None:
+        saved = self.session.settings.geometry
+        if saved and self.restoreGeometry(QByteArray(base64.b64decode(saved))):
+            return
+        screen = self.screen().availableGeometry()
+        self.resize(min(1500, int(screen.width() * 0.88)), min(1000, int(screen.height() * 0.88)))
+        self.move(screen.center() - self.rect().center())
+
+    # ---- drag and drop ---------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.show_tab("home").open_paths(paths)
+
+    # ---- closing ---------------------------------------------------------------------------------------
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        running = self.session.active()
+        if running:
+            answer = dialogs.ask_close(self, running)
+            if answer == "cancel":
+                event.ignore()
+                return
+            if answer == "stop":
+                for worker in running:
+                    worker.request_stop()
+        self._scan.stop()
+        self._cache_timer.stop()
+        self.session.settings.geometry = base64.b64encode(self.saveGeometry().data()).decode()
+        for page in self._pages.values():
+            close: Callable[[], None] | None = getattr(page, "close_tab", None)
+            if close is not None:
+                close()
+        self.session.close()
+        wait_for_all()
+        event.accept()
+
+
+def main(argv: list[str]) -> int:
+    """Open the window; arguments are micrographs, folders or STAR files to open."""
+    return _run([Path(a) for a in argv if not a.startswith("-")], None)
+
+
+def open_after_demo() -> int:
+    """Open the window on the newest finished demo; without a display say so and return 0."""
+    problem = check_display()
+    if problem:
+        print(problem)
+        return 0
+    runs = [r for r in rundir.list_runs() if r.job == "demo" and r.state == "done"]
+    return _run([], runs[0].result if runs else None)
+
+
+def _run(paths: list[Path], demo_result: dict[str, Any] | None) -> int:
+    problem = check_display()
+    if problem:
+        import sys
+
+        print(f"error: {problem}", file=sys.stderr)
+        return 4
+    session = Session()
+    app = make_application(session.settings.theme)
+    window = MainWindow(session)
+    window.show()
+    if demo_result:
+        window.show_demo(demo_result)
+    elif paths:
+        window.home.open_paths(paths)
+    return app.exec()
