@@ -196,7 +196,8 @@ class CompareCanvas(PaintedCanvas):
         draw_layers(painter, self.model, self.layers, self.ratio)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         draw_scale_bar(painter, self.model, self.pixel_size_a, device, font, self.ratio)
-        self._label(painter, f"{self.labels[0]} minus {self.labels[1]}: what was removed", device, font)
+        raw, denoised = (label.split(":")[0] for label in self.labels)
+        self._label(painter, f"{raw} minus {denoised}: what was removed", device, font)
         return complete
 
 

@@ -19,7 +19,6 @@ from app.viewer.view_model import GreyLevels, ViewModel
 from app.viewer.view_toolbar import ViewToolbar
 from core.images.contrast import histogram
 from core.images.pyramid import Pyramid
-from core.images.resample import level_for
 
 
 class ImageView(QWidget):
@@ -198,7 +197,7 @@ class ImageView(QWidget):
 
     def _refresh_histogram(self, pyramid: Pyramid) -> None:
         """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
-        level = level_for(self.model.zoom, len(pyramid.levels))
+        level = pyramid.seen_level(self.model.zoom)
         if self._histogram_of == (id(pyramid), level):
             return
         self._histogram_of = (id(pyramid), level)

@@ -18,7 +18,7 @@ from app.viewer.view_model import GreyLevels, ViewModel
 from core.images.cache import ImageCache
 from core.images.contrast import auto_levels, subsample, to_8bit
 from core.images.pyramid import Pyramid
-from core.images.resample import level_for, sample_window, zoomed_size
+from core.images.resample import sample_window, zoomed_size
 
 TILE = 256
 TILE_BUDGET = 96 << 20  # bytes: enough for a 4K monitor
@@ -141,11 +141,9 @@ class DifferencePainter(TilePainter):
         """Automatic (black, white) for the difference at `zoom`, symmetric about zero."""
         if self._pyramid is None or self.other is None:
             return (0.0, 1.0)
-        level = level_for(zoom, len(self._pyramid.levels))
-        first, second = (
-            subsample(self._pyramid.levels[level], _SAMPLE),
-            subsample(self.other.levels[level], _SAMPLE),
-        )
+        level = self._pyramid.seen_level(zoom)
+        pair = (self._pyramid.levels[level], self.other.levels[level])
+        first, second = (subsample(image, _SAMPLE) for image in pair)
         low, high = auto_levels(first - second)
         end = max(abs(low), abs(high))
         return (-end, end)

@@ -49,6 +49,10 @@ class Pyramid:
         (black, white), (black2, white2) = self.grey_ranges[low], self.grey_ranges[high]
         return ordered(black + part * (black2 - black), white + part * (white2 - white))
 
+    def seen_level(self, zoom: float) -> int:
+        """The level whose pixels are nearest in size to the screen's: its statistics are those of the view."""
+        return min(max(round(-math.log2(zoom)), 0), len(self.levels) - 1)
+
     @property
     def nbytes(self) -> int:
         """Bytes of all levels."""

@@ -13,10 +13,14 @@ from core.images.pyramid import Pyramid
 
 
 def level_for(zoom: float, n_levels: int) -> int:
-    """The finest level whose pixels are no larger than a screen pixel at `zoom` (screen px per image px)."""
-    if zoom >= 1.0:
+    """The level whose pixels are a quarter to a half of a screen pixel wide at `zoom` (screen px per image px).
+
+    One level coarser would be cheaper, but its squares straddle the borders of the screen's pixels: the
+    correlation with the exact area mean falls from above 0.9 to 0.75.
+    """
+    if zoom >= 0.5:
         return 0
-    return min(int(math.log2(1.0 / zoom) + 1e-9), n_levels - 1)
+    return min(int(math.log2(0.5 / zoom) + 1e-9), n_levels - 1)
 
 
 def zoomed_size(shape: tuple[int, int], zoom: float) -> tuple[int, int]:
@@ -43,8 +47,8 @@ def sample_window(pyramid: Pyramid, zoom: float, left: int, top: int, width: int
     row_taps, row_weights = _area_taps(top, height, ratio, image.shape[0])
     column_taps, column_weights = _area_taps(left, width, ratio, image.shape[1])
     first, last = int(column_taps.min()), int(column_taps.max()) + 1
-    strip = _weighted(image[:, first:last], row_taps, row_weights, axis=0)
-    return _weighted(strip, column_taps - first, column_weights, axis=1)
+    strip = _row_means(image[:, first:last], row_taps, row_weights)
+    return np.ascontiguousarray(_row_means(strip.T, column_taps - first, column_weights).T)
 
 
 def _nearest(start: int, count: int, zoom: float, size: int) -> np.ndarray:
@@ -65,13 +69,16 @@ def _area_taps(start: int, count: int, ratio: float, size: int) -> tuple[np.ndar
     return np.clip(taps, 0, size - 1), weights.astype(np.float32)
 
 
-def _weighted(image: np.ndarray, taps: np.ndarray, weights: np.ndarray, axis: int) -> np.ndarray:
-    shape = (-1, 1) if axis == 0 else (1, -1)
-    result = np.take(image, taps[0], axis=axis)
-    result *= weights[0].reshape(shape)
+def _row_means(image: np.ndarray, taps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted sums of the rows `taps` (taps, count) of `image`: (count, width)."""
+    first = int(taps.min())
+    part = np.ascontiguousarray(image[first : int(taps.max()) + 1])  # np.take would copy it for every tap
+    taps = taps - first
+    result = np.take(part, taps[0], axis=0)
+    result *= weights[0][:, None]
+    scratch = np.empty_like(result)
     for tap, weight in zip(taps[1:], weights[1:], strict=True):
-        if weight.any():
-            part = np.take(image, tap, axis=axis)
-            part *= weight.reshape(shape)
-            result += part
+        np.take(part, tap, axis=0, out=scratch, mode="clip")
+        scratch *= weight[:, None]
+        result += scratch
     return result
