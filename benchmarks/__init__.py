@@ -1,0 +1,1 @@
+"""Measurements, printed as JSON by `make bench`. Each module has `measure() -> dict`."""

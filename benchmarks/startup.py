@@ -1,0 +1,102 @@
+"""How long until the window is visible: wall and CPU seconds of a whole process, and how much it imports.
+
+Measured off-screen and, where xvfb-run is installed, on a virtual X server. The first start of each kind is
+left out: it compiles the modules and fills the file cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+REPEATS = 3
+XVFB = ["xvfb-run", "-a", "-s", "-screen 0 1920x1080x24 +extension GLX +render -noreset"]
+HEAVY = ("torch", "scipy", "pandas", "starfile", "pyqtgraph", "OpenGL", "numpy", "pydantic")
+CHILD = """
+import json, sys, time
+from app.session import Session
+from app.startup import make_application
+from app.window import MainWindow
+session = Session()
+app = make_application(session.settings.theme)
+window = MainWindow(session)
+window.show()
+end = time.monotonic() + 20
+while not window.windowHandle().isExposed() and time.monotonic() < end:
+    app.processEvents()
+app.processEvents()
+print(json.dumps({"visible": time.time(), "cpu": time.process_time(), "modules": sorted(sys.modules)}), flush=True)
+window.close()
+"""
+
+
+def measure() -> dict[str, Any]:
+    """Figures per platform: medians and all values."""
+    platforms = {"offscreen": []}
+    if sys.platform == "linux" and shutil.which("xvfb-run"):
+        platforms["xcb"] = XVFB
+    return {name: _platform(name, prefix) for name, prefix in platforms.items()}
+
+
+def _platform(name: str, prefix: list[str]) -> dict[str, Any]:
+    _start(name, prefix)
+    starts = [_start(name, prefix) for _ in range(REPEATS)]
+    walls, cpus = [s["wall_s"] for s in starts], [s["cpu"] for s in starts]
+    modules = starts[-1]["modules"]
+    return {
+        "wall_s": round(statistics.median(walls), 3),
+        "cpu_s": round(statistics.median(cpus), 3),
+        "walls_s": [round(w, 3) for w in walls],
+        "cpus_s": [round(c, 3) for c in cpus],
+        "modules": len(modules),
+        "heavy_modules": [m for m in HEAVY if m in modules],
+    }
+
+
+def _start(name: str, prefix: list[str]) -> dict[str, Any]:
+    """One start in settings of its own; the X server's own start is not counted."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = dict(os.environ) | {
+            "QT_QPA_PLATFORM": name,
+            "VITREOUS_CONFIG_DIR": home,
+            "VITREOUS_RUNS": str(Path(home) / "runs"),
+        }
+        begin = Path(home) / "begin"
+        shell = [sys.executable, "-c", _timed(begin)]
+        done = subprocess.run(
+            [*prefix, *shell],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError((done.stderr.strip().splitlines() or ["no output"])[-1])
+        answer = json.loads(done.stdout.splitlines()[-1])
+        return answer | {"wall_s": answer["visible"] - float(begin.read_text())}
+
+
+def _timed(begin: Path) -> str:
+    """A parent inside the X server that notes the time and starts the window's process."""
+    return (
+        "import subprocess, sys, time, pathlib\n"
+        f"pathlib.Path({str(begin)!r}).write_text(repr(time.time()))\n"
+        f"sys.exit(subprocess.run([sys.executable, '-c', {CHILD!r}]).returncode)\n"
+    )
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    print(json.dumps(measure(), indent=2))
+    print(f"measured in {time.monotonic() - began:.0f} s", file=sys.stderr)
