@@ -36,6 +36,7 @@ def _private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     for name in ("APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("VITREOUS_RUNS", str(home / "runs"))
+    monkeypatch.setenv("VITREOUS_CONFIG_DIR", str(home / "config"))
     monkeypatch.delenv("VITREOUS_LAUNCHED", raising=False)
 
 
