@@ -53,7 +53,7 @@ Comparison (Predict)
 
 
 def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
-    """A window with fixed-width text and a Copy button; returns the text box, to be filled later if need be."""
+    """A window with fixed-width text and a Copy button; returns its text box."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(title)
@@ -92,8 +92,12 @@ def show_doctor(parent: QWidget) -> None:
     def check() -> str:
         from core import doctor
 
-        report = doctor.report()
-        return report if isinstance(report, str) else "\n".join(str(line) for line in report)
+        lines = []
+        for item in doctor.report():
+            lines.append(f"{item.status:5} {item.name:16} {item.detail}")
+            if item.fix:
+                lines.append(f"{'':22} -> {item.fix}")
+        return "\n".join(lines)
 
     def fail(err: AppError) -> None:
         box.setPlainText(str(err))
@@ -114,7 +118,8 @@ def ask_close(parent: QWidget, running: list[JobWorker]) -> str:
     box.setDefaultButton(let)
     box.setEscapeButton(cancel)
     box.exec()
-    return {let: "let", stop: "stop"}.get(box.clickedButton(), "cancel")
+    clicked = box.clickedButton()
+    return "let" if clicked is let else "stop" if clicked is stop else "cancel"
 
 
 class RunsDialog(QDialog):

@@ -85,7 +85,6 @@ class Session(QObject):
     """Settings, cache, and followed runs. Signals connect the tabs without their knowing each other."""
 
     message = Signal(str, int)  # text for the status bar, ms (0: stays)
-    pixel = Signal(str)  # pixel readout
     runs_changed = Signal()  # a run appeared, changed its state, or made progress
     run_started = Signal(object)  # a JobWorker that is now followed
     handed_over = Signal(str, dict)  # name of a tab, values for its form
@@ -154,6 +153,10 @@ class Session(QObject):
         run_dir = rundir.create(job, params, self.runs_root)
         return self._follow(JobWorker(run_dir, job, params.to_toml_dict(), start=True))
 
+    def resume(self, worker: JobWorker) -> JobWorker:
+        """Start the process of a run that stopped or was lost again; it goes on where it was."""
+        return self._follow(JobWorker(worker.run_dir, worker.job, worker.params, start=True))
+
     def attach(self, info: rundir.RunInfo) -> JobWorker:
         """Follow a run that exists; its events are replayed from the beginning."""
         known = self.workers.get(info.path)
@@ -176,7 +179,7 @@ class Session(QObject):
     def _on_scanned(self, infos: list[rundir.RunInfo]) -> None:
         self._scanning = False
         for info in infos:
-            if info.state == "running" and info.path not in self.workers:
+            if info.alive and info.path not in self.workers:
                 self.attach(info)
             elif info.state not in ("queued", "running"):
                 self._ended.add(info.path)
@@ -186,7 +189,7 @@ class Session(QObject):
         logger.warning("runs could not be listed: %s", err)
 
     def _follow(self, worker: JobWorker) -> JobWorker:
-        """Keep the worker; it starts following at the next turn of the event loop, after tabs have connected."""
+        """Keep the worker and let the tabs connect to it before it begins."""
         old = self.workers.get(worker.run_dir)
         if old is not None:
             old.leave()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes.util
+import ctypes
 import os
 import signal
 import sys
@@ -26,33 +26,27 @@ def check_display() -> str:
         return ""
     missing = missing_libraries()
     if missing:
-        packages = " ".join(missing.values())
+        from core.doctor import install_command
+
         return (
-            f"Qt needs system libraries that are missing ({', '.join(missing)}). "
-            f"Install them: sudo apt install {packages}"
+            f"The window needs system libraries that are missing here: {', '.join(missing)}. "
+            f"Install them with: {install_command(missing)}"
         )
     return ""
 
 
-def missing_libraries() -> dict[str, str]:
-    """Shared libraries Qt's X11 plugin loads but does not bring: name -> Debian package."""
-    needed = {
-        "xcb-cursor": "libxcb-cursor0",
-        "xkbcommon-x11": "libxkbcommon-x11-0",
-        "xcb-icccm": "libxcb-icccm4",
-        "xcb-keysyms": "libxcb-keysyms1",
-    }
-    return {name: package for name, package in needed.items() if not _found(name, package)}
+def missing_libraries() -> list[str]:
+    """Libraries that Qt's X11 plug-in needs and that cannot be loaded here: Qt itself would only abort."""
+    from core.doctor import LIBRARIES
 
-
-def _found(name: str, package: str) -> bool:
-    """Try to load by the usual file name first: find_library starts programs, which costs 100 ms each."""
-    version = package[-1]
-    try:
-        ctypes.CDLL(f"lib{name}.so.{version}")
-        return True
-    except OSError:
-        return ctypes.util.find_library(name) is not None
+    missing = []
+    for name in LIBRARIES:
+        if name.startswith(("libxcb", "libxkb")):
+            try:
+                ctypes.CDLL(name)
+            except OSError:
+                missing.append(name)
+    return missing
 
 
 def make_application(theme_name: str) -> QApplication:

@@ -1,4 +1,4 @@
-"""Colours of the window: tokens of resources/colours.toml -> QPalette + one style sheet, switched at run time.
+"""Colours of the window: tokens of resources/colours.toml -> QPalette + style sheet, switched at run time.
 
 No other module sets a style sheet; widgets ask for a look through the `role` and `state` properties.
 """

@@ -74,10 +74,12 @@ class MainWindow(QMainWindow):
         self.rooms.tabBar().setExpanding(False)
         self.home = HomeTab(self.session)
         self._pages: dict[str, QWidget] = {"home": self.home}
+        self._holders: dict[str, QVBoxLayout] = {}
         for name, title in zip(TABS, TITLES, strict=True):
             holder = QWidget()
             inside = QVBoxLayout(holder)
             inside.setContentsMargins(0, 0, 0, 0)
+            self._holders[name] = inside
             if name == "home":
                 inside.addWidget(self.home)
             self.rooms.addTab(holder, title)
@@ -99,7 +101,7 @@ class MainWindow(QMainWindow):
         if name not in self._pages:
             page = make_tab(name, self.session)
             self._pages[name] = page
-            self.rooms.widget(TABS.index(name)).layout().addWidget(page)
+            self._holders[name].addWidget(page)
         return self._pages[name]
 
     def show_tab(self, name: str) -> Any:
@@ -148,15 +150,13 @@ class MainWindow(QMainWindow):
     def _build_status_bar(self) -> None:
         bar = self.statusBar()
         bar.setSizeGripEnabled(False)
-        self.pixel_label = QLabel()
         self.cache_label = QLabel()
         self.cache_label.setToolTip("Memory used by the image cache")
         self.jobs_indicator = JobsIndicator(self.session)
         self.jobs_indicator.show_run.connect(self.show_run)
-        for widget in (self.pixel_label, self.cache_label, self.jobs_indicator):
+        for widget in (self.cache_label, self.jobs_indicator):
             bar.addPermanentWidget(widget)
         self.session.message.connect(bar.showMessage)
-        self.session.pixel.connect(self.pixel_label.setText)
         self._cache_timer = QTimer(self, interval=1000)
         self._cache_timer.timeout.connect(self._show_cache)
         self._cache_timer.start()

@@ -78,7 +78,11 @@ class JobWorker(QThread):
         self.wait()
 
     def run(self) -> None:
+        """The thread: start, follow, announce the end."""
+        reader = rundir.EventReader(self.run_dir)
         if self._launch:
+            self._emit_events(reader.read_new())  # what an earlier process of this run reported
+            self.state, self.ended, self._final, self._mark = "queued", None, {}, None
             try:
                 self._process = launch.start(self.run_dir)
             except (AppError, OSError) as err:
@@ -87,7 +91,6 @@ class JobWorker(QThread):
                 self.state = "failed"
                 self._announce_end()
                 return
-        reader = rundir.EventReader(self.run_dir)
         while not self._leave.is_set():
             alive = self._alive()  # before reading: a run that ends in between must not look lost
             events = reader.read_new()

@@ -19,7 +19,7 @@ _running: set[Task] = set()  # keeps threads alive until they end: destroying a 
 
 
 class Task(QThread):
-    """Runs `work()` once. Answers done(result) or failed(AppError); unexpected errors become an AppError too."""
+    """Runs `work()` once. Answers done(result) or failed(AppError); a bug becomes an AppError too."""
 
     done = Signal(object)
     failed = Signal(object)
@@ -34,6 +34,7 @@ class Task(QThread):
         self._dropped = True
 
     def run(self) -> None:
+        """The thread."""
         try:
             result = self._work()
         except AppError as err:

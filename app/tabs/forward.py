@@ -1,4 +1,4 @@
-"""Forward: builds the training set; shows the structural information per step, a particle, and the spectra."""
+"""Forward: builds the training set; shows the information left at each step, a particle, the spectra."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class ForwardTab(JobTab):
         for splitter in (top, whole):
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(10)
+            splitter.setObjectName("cards")
         whole.setSizes([3000, 2000])
         warm_up(whole)
         return whole
@@ -91,7 +92,8 @@ class ForwardTab(JobTab):
     def summary(self, result: Mapping[str, Any]) -> str:
         if result.get("summary"):
             return str(result["summary"])
-        return f"{result.get('particles', '?')} particles and {result.get('noise_boxes', '?')} noise boxes are ready."
+        particles, boxes = result.get("particles", "?"), result.get("noise_boxes", "?")
+        return f"{particles} particles and {boxes} noise boxes are ready."
 
     def receive(self, values: Mapping[str, Any]) -> None:
         super().receive(values)

@@ -1,6 +1,6 @@
 """Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
 
-The room's parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_picks.py the noise
+Its parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_picks.py the noise
 file, home_jobs.py its jobs.
 """
 
@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.errors import show_error
 from app.session import Session
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
-from app.tabs.home_panel import HomePanel
 from app.tabs.home_marks import NONE, Marks
+from app.tabs.home_panel import HomePanel
 from app.tabs.home_picks import NoiseFile
 from app.viewer.image_view import ImageView
 from app.widgets.empty_page import EmptyPage
@@ -55,8 +54,7 @@ class HomeTab(QWidget):
         work.addWidget(self.panel)
         work.addWidget(self.view)
         work.setStretchFactor(1, 1)
-        unit = self.fontMetrics().averageCharWidth()
-        work.setSizes(session.settings.splitters.get("home") or [unit * 46, unit * 130])
+        self._work, self._arranged = work, False
         work.splitterMoved.connect(lambda *_: session.settings.splitters.update(home=work.sizes()))
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
@@ -73,9 +71,16 @@ class HomeTab(QWidget):
         self.empty.set_recent(session.settings.recent)
         self._refresh_noise("")
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._arranged:
+            self._arranged = True
+            side = self.fontMetrics().averageCharWidth() * 56
+            given = self.session.settings.splitters.get("home")
+            self._work.setSizes(given or [side, max(side, self.width() - side)])
+
     def _connect(self) -> None:
-        view, panel, empty = self.view, self.panel, self.empty
-        view.cursor_moved.connect(self._on_cursor)
+        panel, empty = self.panel, self.empty
         self.marks.said.connect(self._say)
         self.loader.loaded.connect(self._on_loaded)
         self.loader.failed.connect(self._on_load_failed)
@@ -198,7 +203,8 @@ class HomeTab(QWidget):
 
     def _refresh_noise(self, _: str) -> None:
         picks = self.noise.picks
-        self.panel.noise_total.setText(f"{picks.total()} on {len(picks.names())} micrographs")
+        on = len(picks.names())
+        self.panel.noise_total.setText(f"{picks.total()} on {on} micrograph{'s' * (on != 1)}")
         self.panel.noise_path.setText(str(self.noise.path or "no file yet"))
         self.panel.undo_button.setEnabled(picks.can_undo)
         self.panel.redo_button.setEnabled(picks.can_redo)
@@ -212,14 +218,6 @@ class HomeTab(QWidget):
         self.session.settings.home.update(box=panel.box.value(), diameter=panel.diameter.value())
         panel.show_angstrom(self.view.pyramid.pixel_size_a if self.view.pyramid else None)
         self.marks.draw()
-
-    def _on_cursor(self, x: float, y: float, value: float) -> None:
-        if np.isnan(value):
-            self.session.pixel.emit("")
-            return
-        size = self.view.pyramid.pixel_size_a if self.view.pyramid else None
-        where = f"   {x * size:.0f}, {y * size:.0f} Å" if size else ""
-        self.session.pixel.emit(f"x {x:.0f}, y {y:.0f} px{where}   value {value:.5g}")
 
     # ---- files -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What is open on Home: which micrographs, their particles, their noise boxes. All reading happens in tasks."""
+"""What is open on Home: micrographs, their particles, their noise boxes. All reading happens in tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks over the micrograph on Home: what a click, a drag, undo and redo do to the noise boxes, and drawing them.
+"""Marks over the micrograph on Home: what a click, a drag, undo and redo do to the noise boxes.
 
 Where the boxes are kept, and which places are refused, is home_picks.py.
 """

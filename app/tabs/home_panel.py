@@ -1,4 +1,4 @@
-"""The left side of Home: micrograph list, noise boxes, particles, and the way on. Widgets and their values only."""
+"""The left side of Home: micrograph list, noise boxes, particles, the way on. Widgets and values only."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class HomePanel(QFrame):
         self.noise_path.setAccessibleName("File of the noise boxes")
         file_button = button("File…", tip="Where the noise boxes are kept")
         menu = QMenu(file_button)
-        menu.addAction("Load noise boxes…", self.load_noise)
-        menu.addAction("Save to another file…", self.save_noise_as)
+        menu.addAction("Load noise boxes…", self.load_noise.emit)
+        menu.addAction("Save to another file…", self.save_noise_as.emit)
         file_button.setMenu(menu)
         self.pick_button = button(
             "Pick automatically", tip="Find empty places between the particles of the STAR file"

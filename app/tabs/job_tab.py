@@ -252,18 +252,20 @@ class JobTab(QWidget):
         self.form.mark({key: message for key in fields if key in self.form.rows})
 
     def _on_stopped(self) -> None:
-        self.banner.show_text("stopped", "Stopped.", "What was finished stays. Run again to go on.")
+        self.banner.show_text("stopped", "Stopped.", "What was finished stays.", detail="Continue this run")
 
     def _on_lost(self, tail: str) -> None:
         self.banner.show_text(
             "failed",
             "The run ended without saying why: its process is gone.",
             f"The end of its log:\n{tail}" if tail else "Its log is empty. Run it again.",
-            detail="Show log",
+            detail="Continue this run",
         )
 
     def _show_detail(self) -> None:
         if self.worker is not None and self.worker.trace:
             show_bug(self, self.worker.message, self.worker.trace)
+        elif self.worker is not None and self.worker.state in ("stopped", "lost"):
+            self.session.resume(self.worker)
         else:
             self.run_bar.log_button.setChecked(True)

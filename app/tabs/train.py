@@ -45,6 +45,7 @@ class TrainTab(JobTab):
         whole.addWidget(self.strip)
         whole.setChildrenCollapsible(False)
         whole.setHandleWidth(10)
+        whole.setObjectName("cards")
         whole.setSizes([3000, 2200])
         warm_up(whole)
         return whole

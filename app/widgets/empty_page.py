@@ -30,17 +30,18 @@ class EmptyPage(QWidget):
         self.demo_button.clicked.connect(self.demo)
         first = self._card(
             "Start with your micrographs",
-            "Open motion-corrected micrographs (MRC, TIFF), or drop files or a folder anywhere on this window. "
+            "Open motion-corrected micrographs (MRC, TIFF), or drop files or a folder on this window. "
             "Then mark places without particles: that is the noise the network learns.",
             row(self.files_button, self.folder_button, None),
         )
         second = self._card(
             "Or see it work first",
-            "The demo takes three real apoferritin micrographs (EMPIAR-10146) through the whole path in a few "
+            "The demo takes three real apoferritin micrographs (EMPIAR-10146) the whole way in a few "
             "minutes: noise boxes, training set, training, denoising, report. A short training on real data.",
             row(self.demo_button, None),
         )
         self._recent = column(spacing=0)
+        self._links: list[QWidget] = []
         self._recent_box = QWidget()
         inside = column(label("Recent", "heading"), spacing=2)
         inside.addLayout(self._recent)
@@ -79,10 +80,13 @@ class EmptyPage(QWidget):
 
     def set_recent(self, paths: list[str]) -> None:
         """Show what was open lately (at most six)."""
-        while self._recent.count():
-            self._recent.takeAt(0).widget().deleteLater()
+        for link in self._links:
+            self._recent.removeWidget(link)
+            link.deleteLater()
+        self._links.clear()
         for path in paths[:6]:
             link = button(f"{Path(path).name}   —   {Path(path).parent}", "flat", path)
             link.clicked.connect(lambda _=False, p=path: self.recent.emit(p))
+            self._links.append(link)
             self._recent.addWidget(link, 0, Qt.AlignmentFlag.AlignLeft)
         self._recent_box.setVisible(bool(paths))

@@ -39,6 +39,7 @@ class IntBox(QSpinBox):
             self.setSpecialValueText(unset)
         self.setSuffix(f" {unit}" if unit else "")
         self.setAccelerated(True)
+        self.lineEdit().setTextMargins(3, 0, 0, 0)
         self.setKeyboardTracking(True)
         self.valueChanged.connect(lambda _: self.edited.emit())
 
@@ -75,6 +76,7 @@ class FloatBox(QDoubleSpinBox):
         self.setSuffix(f" {unit}" if unit else "")
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.setAccelerated(True)
+        self.lineEdit().setTextMargins(3, 0, 0, 0)
         self.valueChanged.connect(lambda _: self.edited.emit())
 
     def textFromValue(self, value: float) -> str:
@@ -86,7 +88,7 @@ class FloatBox(QDoubleSpinBox):
         except ValueError:
             return self.minimum()
 
-    def validate(self, text: str, position: int) -> object:
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Accept what float() accepts, both decimal marks, and 2e-3."""
         bare = self._bare(text)
         if self._unset and text == self.specialValueText():

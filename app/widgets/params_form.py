@@ -172,7 +172,7 @@ class ParamsForm(QWidget):
 
 
 def reasons(err: ParamError) -> dict[str, str]:
-    """Reason for each field of a ParamError: the part of the message that starts with its flag, or all of it."""
+    """Reason for each field of a ParamError: the part of the message with its flag, or all of it."""
     parts = err.message.rstrip(".").split("; ")
     found = {}
     for key in err.fields:
