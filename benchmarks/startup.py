@@ -34,7 +34,8 @@ end = time.monotonic() + 20
 while not window.windowHandle().isExposed() and time.monotonic() < end:
     app.processEvents()
 app.processEvents()
-print(json.dumps({"visible": time.time(), "cpu": time.process_time(), "modules": sorted(sys.modules)}), flush=True)
+visible, cpu = time.time(), time.process_time()
+print(json.dumps({"visible": visible, "cpu": cpu, "modules": sorted(sys.modules)}), flush=True)
 window.close()
 """
 
