@@ -63,9 +63,11 @@ class PickList:
         points = self._positions.get(name, _EMPTY)
         if not len(points):
             return None
-        distance = np.abs(points - (x, y)).max(axis=1)
-        index = int(np.argmin(distance))
-        return index if distance[index] <= radius else None
+        offsets = points - (x, y)
+        hit = np.flatnonzero(np.abs(offsets).max(axis=1) <= radius)
+        if not len(hit):
+            return None
+        return int(hit[np.argmin(np.hypot(*offsets[hit].T))])
 
     # -- editing ------------------------------------------------------------------------------------------
 

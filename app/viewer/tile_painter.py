@@ -127,7 +127,7 @@ class TilePainter:
 
 
 class DifferencePainter(TilePainter):
-    """Paints `pyramid` minus `other`, two pictures of one size. Means are linear, so levels may be subtracted."""
+    """Paints `pyramid` minus `other`, two pictures of one size. Means are linear: so are levels."""
 
     other: Pyramid | None = None
 

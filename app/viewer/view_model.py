@@ -31,6 +31,7 @@ class ViewModel:
 
     def __init__(self) -> None:
         self.image_shape: tuple[int, int] | None = None  # (ny, nx)
+        self._last_shape: tuple[int, int] | None = None  # also while nothing is shown between two images
         self.viewport = (1, 1)  # (width, height) in device pixels
         self.centre = (0.0, 0.0)  # image coordinates in the middle of the viewport
         self.zoom = 1.0
@@ -99,9 +100,11 @@ class ViewModel:
 
     def set_image_shape(self, shape: tuple[int, int] | None) -> None:
         """Another image: the place and zoom stay when its size is the same, else it is fitted."""
-        if shape == self.image_shape:
-            return
         self.image_shape = shape
+        if shape is None or shape == self._last_shape:
+            self._notify()
+            return
+        self._last_shape = shape
         self.fit()
 
     def set_viewport(self, width: int, height: int) -> None:
@@ -159,7 +162,7 @@ class ViewModel:
         if self.image_shape is not None:
             ny, nx = self.image_shape
             x, y = self.centre
-            self.centre = (min(max(x, -0.5), nx - 0.5), min(max(y, -0.5), ny - 0.5))
+            self.centre = (min(max(x, 0.0), nx - 1.0), min(max(y, 0.0), ny - 1.0))
         self._notify()
 
     # -- scale --------------------------------------------------------------------------------------------

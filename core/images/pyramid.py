@@ -50,7 +50,7 @@ class Pyramid:
         return ordered(black + part * (black2 - black), white + part * (white2 - white))
 
     def seen_level(self, zoom: float) -> int:
-        """The level whose pixels are nearest in size to the screen's: its statistics are those of the view."""
+        """The level whose pixels are nearest in size to the screen's: it has the statistics of the view."""
         return min(max(round(-math.log2(zoom)), 0), len(self.levels) - 1)
 
     @property

@@ -13,7 +13,7 @@ from core.images.pyramid import Pyramid
 
 
 def level_for(zoom: float, n_levels: int) -> int:
-    """The level whose pixels are a quarter to a half of a screen pixel wide at `zoom` (screen px per image px).
+    """The level whose pixels are 1/4 to 1/2 of a screen pixel wide at `zoom` (screen px per image px).
 
     One level coarser would be cheaper, but its squares straddle the borders of the screen's pixels: the
     correlation with the exact area mean falls from above 0.9 to 0.75.
