@@ -97,7 +97,7 @@ def settle(seconds: float) -> None:
 
 
 def fit_correlation(view: ImageView, image: np.ndarray) -> float:
-    """Pearson correlation of the fitted view with exact area means (integral image), without the scale bar."""
+    """Correlation of the fitted view with exact area means (integral image), without the scale bar."""
     view.fit()
     picture = view.grab_image().convertToFormat(QImage.Format.Format_Grayscale8)
     rows = np.frombuffer(picture.constBits(), np.uint8).reshape(picture.height(), picture.bytesPerLine())
