@@ -90,8 +90,7 @@ class Marks(QObject):
         self._noise.picks.add(self._key(), round(x), round(y))
 
     def _erase(self, x: float, y: float) -> None:
-        if not self._noise.picks.remove_near(self._key(), x, y, self._panel.box.value() / 2):
-            self.said.emit("There is no noise box here.")
+        self._noise.picks.remove_near(self._key(), x, y, self._panel.box.value() / 2)
 
     def _drag_begin(self, x: float, y: float) -> None:
         index = self._noise.picks.nearest(self._key(), x, y, self._panel.box.value() / 2)
