@@ -95,9 +95,7 @@ def open_source(path: Path | str) -> ImageSource:
         raise InputError(f"{path} does not exist.", "Check the name and the folder.", path)
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "Choose a file in it.", path)
-    with path.open("rb") as stream:
-        magic = stream.read(4)
-    if magic in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if tiff.is_tiff(path):
         return TiffSource(path)
     if path.suffix.lower() in TIFF_SUFFIXES:
         raise InputError(f"{path.name} is not a TIFF file, whatever its name says.", "Copy it again.", path)
@@ -128,9 +126,7 @@ def list_micrographs(where: Path | str | Iterable[Path | str]) -> list[Path]:
             try:
                 entries = list(place.iterdir())
             except OSError as exc:
-                raise InputError(
-                    f"The folder {place} may not be read.", "Check its permissions.", place
-                ) from exc
+                raise InputError(f"The folder {place} may not be read.", "Check its permissions.", place) from exc
             files = [entry for entry in entries if is_micrograph_name(entry) and entry.is_file()]
             found.update(dict.fromkeys(files))
         elif place.is_file():
@@ -139,7 +135,5 @@ def list_micrographs(where: Path | str | Iterable[Path | str]) -> list[Path]:
             raise InputError(f"{place} does not exist.", "Check the name and the folder.", place)
     if not found:
         named = ", ".join(str(place) for place in places[:3]) or "an empty list"
-        raise InputError(
-            f"No micrograph was found in {named}.", f"Files ending in {', '.join(SUFFIXES)} are read."
-        )
+        raise InputError(f"No micrograph was found in {named}.", f"Files ending in {', '.join(SUFFIXES)} are read.")
     return sorted(found, key=natural_key)

@@ -59,6 +59,10 @@ def _new_header() -> np.ndarray:
 
 def _header_like(like: Path) -> tuple[np.ndarray, bytes, float | None]:
     """Header (little-endian copy), extended header and pixel size of the file to imitate."""
+    from core.io.tiff import is_tiff  # here: tiff.py imports from mrc.py, which imports this module
+
+    if is_tiff(like):
+        return _new_header(), b"", None
     info = read_header(like)
     header = np.zeros((), HEADER_DTYPE)
     for name in HEADER_DTYPE.names or ():
@@ -117,7 +121,7 @@ def write_mrc(
     """Write an image (ny, nx) or an image stack (n, ny, nx), complete or not at all.
 
     `pixel_size_a` None keeps the one of `like` (unknown without it). `like` lends its header fields,
-    labels and extended header. float16 values beyond +-65504 are clipped.
+    labels and extended header (nothing when it is a TIFF). float16 values beyond +-65504 are clipped.
     """
     if dtype not in _MODES:
         raise ValueError(f"dtype must be float32 or float16, not {dtype}")

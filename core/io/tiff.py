@@ -25,6 +25,15 @@ class TiffInfo:
     dtype: np.dtype
 
 
+def is_tiff(path: Path | str) -> bool:
+    """Whether the file begins like a TIFF (or BigTIFF); False for what cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except OSError:
+        return False
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
@@ -62,9 +71,7 @@ def read_tiff(path: Path | str, index: int = 0) -> np.ndarray:
     path = Path(path)
     info = read_tiff_header(path)
     if not 0 <= index < info.shape[0]:
-        raise InputError(
-            f"{path.name} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path
-        )
+        raise InputError(f"{path.name} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path)
     with _explained(path), tifffile.TiffFile(path) as tif:
         pixels = tif.pages[index].asarray()
     if pixels.shape != info.shape[1:]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+import tifffile
 
 from core.errors import AppError, InputError
 from core.io.mrc import MrcStackWriter, open_mrc, read_header, read_image, write_mrc
@@ -215,6 +216,13 @@ def test_big_endian_original_gives_a_little_endian_file(tmp_path):
     write_mrc(tmp_path / "out.mrc", coordinates(), like=source)
     assert mrcfile.validate(tmp_path / "out.mrc")
     assert read_header(tmp_path / "out.mrc").pixel_size_a == pytest.approx(2.0)
+
+
+def test_a_tiff_original_lends_no_header(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", coordinates())
+    write_mrc(tmp_path / "out.mrc", coordinates(), 1.1, like=tmp_path / "in.tif")
+    assert mrcfile.validate(tmp_path / "out.mrc")
+    assert read_header(tmp_path / "out.mrc").pixel_size_a == pytest.approx(1.1)
 
 
 def test_float16_clips_instead_of_writing_infinities(tmp_path):
