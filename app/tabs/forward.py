@@ -40,9 +40,7 @@ class ForwardTab(JobTab):
             "Noise and signal power by spatial frequency.",
             log_y=True,
         )
-        self.strip = ImageStrip(
-            "One particle across the steps", "A particle, from clean to noisy, step by step."
-        )
+        self.strip = ImageStrip("One particle across the steps", "A particle, from clean to noisy, step by step.")
         top = QSplitter(Qt.Orientation.Horizontal)
         top.addWidget(self.rsilb)
         top.addWidget(self.spectra)

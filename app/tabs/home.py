@@ -163,6 +163,8 @@ class HomeTab(QWidget):
         else:
             self._say(f"{len(opened.files)} micrographs. Click on empty ice to mark noise.")
         self._refresh_noise("")
+        if self.isVisible():
+            self.view.setFocus()  # so that N, P, F, 1, Ctrl+Z work at once
 
     def _on_particles(self) -> None:
         total = sum(len(xy) for xy in self.files.particles.values())
@@ -255,9 +257,7 @@ class HomeTab(QWidget):
             "noise_box": self.panel.box.value(),
             "project": str(self.session.project_dir(self.files.given[0])),
         }
-        missing = [
-            w for w, v in (("a particle STAR file", values["particles"]), ("noise boxes", noise)) if not v
-        ]
+        missing = [w for w, v in (("a particle STAR file", values["particles"]), ("noise boxes", noise)) if not v]
         if missing:
             self._say(f"Forward still needs {' and '.join(missing)}.", 10000)
         self.session.hand_over("forward", values)

@@ -146,9 +146,7 @@ class HomeJobs(QObject):
 
     def _on_failed(self, message: str, hint: str, _: list[str]) -> None:
         bug = self.worker is not None and bool(self.worker.trace)
-        self._show(
-            "failed", f"This is a bug: {message}" if bug else message, hint, "Details" if bug else "Show log"
-        )
+        self._show("failed", f"This is a bug: {message}" if bug else message, hint, "Details" if bug else "Show log")
 
     def _on_stopped(self) -> None:
         self._show("stopped", "Stopped.")

@@ -55,9 +55,7 @@ class Marks(QObject):
         boxes = self._positions() if moving is None else moving
         panel = self._panel
         shown = panel.show_particles.isChecked()
-        circles = BoxLayer(
-            self._particles(), panel.diameter.value(), PARTICLE_COLOUR, "circle", "Particles", shown
-        )
+        circles = BoxLayer(self._particles(), panel.diameter.value(), PARTICLE_COLOUR, "circle", "Particles", shown)
         shown = panel.show_noise.isChecked()
         squares = BoxLayer(boxes, panel.box.value(), NOISE_COLOUR, "box", "Noise boxes", shown)
         self._view.set_layers([circles, squares])

@@ -36,9 +36,7 @@ class HomePanel(QFrame):
                 ("Particles", particle_count, "Particles on this micrograph"),
             ]
         )
-        self.open_button = button(
-            "Open…", tip="Open micrographs: files or a whole folder, or drop them anywhere"
-        )
+        self.open_button = button("Open…", tip="Open micrographs: files or a whole folder, or drop them anywhere")
         self.count = label("", "muted")
         whole = QVBoxLayout(self)
         whole.setContentsMargins(14, 12, 14, 12)
@@ -69,14 +67,10 @@ class HomePanel(QFrame):
         menu.addAction("Load noise boxes…", self.load_noise.emit)
         menu.addAction("Save to another file…", self.save_noise_as.emit)
         file_button.setMenu(menu)
-        self.pick_button = button(
-            "Pick automatically", tip="Find empty places between the particles of the STAR file"
-        )
+        self.pick_button = button("Pick automatically", tip="Find empty places between the particles of the STAR file")
         self.undo_button = button("Undo", tip="Ctrl+Z")
         self.redo_button = button("Redo", tip="Ctrl+Shift+Z")
-        self.clear_button = button(
-            "Clear", tip="Delete the noise boxes of this micrograph (undo brings them back)"
-        )
+        self.clear_button = button("Clear", tip="Delete the noise boxes of this micrograph (undo brings them back)")
         for widget, signal in (
             (self.pick_button, self.pick),
             (self.undo_button, self.undo),
@@ -107,9 +101,7 @@ class HomePanel(QFrame):
         self.diameter.setAccessibleName("Particle diameter")
         self.diameter.setToolTip("Diameter of the circles; noise boxes keep clear of them")
         self.diameter_a = label("", "muted")
-        self.load_button = button(
-            "Load STAR…", tip="Particle positions (RELION 3.0 to 5); or drop the file anywhere"
-        )
+        self.load_button = button("Load STAR…", tip="Particle positions (RELION 3.0 to 5); or drop the file anywhere")
         self.load_button.clicked.connect(self.load_particles)
         self.diameter.edited.connect(self.sizes_changed)
         self.show_particles.toggled.connect(self.visibility_changed)

@@ -38,8 +38,7 @@ def refusal(
     if left < 0 or top < 0 or left + box > nx or top + box > ny:
         return f"A box of {box} px would leave the micrograph here."
     if len(particles):
-        middle = np.array([left, top]) + (box - 1) / 2
-        gap = np.maximum(np.abs(np.asarray(particles, float) - middle) - box / 2, 0)
+        gap = np.maximum(np.abs(np.asarray(particles, float) - (round(x), round(y))) - box / 2, 0)
         if (np.hypot(gap[:, 0], gap[:, 1]) < diameter / 2).any():
             return "This box would overlap a particle: noise boxes must hold no particle."
     if len(others) and (np.abs(np.asarray(others, float) - (x, y)).max(axis=1) < box / 4).any():
@@ -151,8 +150,6 @@ def write(path: Path, positions: Mapping[str, np.ndarray], box_size: int) -> Pat
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise ResourceError(
-            f"{path.parent} cannot be made: {err.strerror}.", "Choose another file."
-        ) from None
+        raise ResourceError(f"{path.parent} cannot be made: {err.strerror}.", "Choose another file.") from None
     write_noise_boxes(path, positions, box_size)
     return path

@@ -127,9 +127,7 @@ class JobTab(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
-        top = column(
-            label(self.title, "title"), label(self.sentence, "muted", wrap=True), margins=(16, 14, 14, 6)
-        )
+        top = column(label(self.title, "title"), label(self.sentence, "muted", wrap=True), margins=(16, 14, 14, 6))
         whole = QVBoxLayout(side)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
@@ -166,11 +164,7 @@ class JobTab(QWidget):
         """Suggest the output folder, unless the user has chosen one."""
         project = self.session.carried.get("project")
         shown = self.form.raw("output") if "output" in self.form.rows else None
-        if (
-            not project
-            or shown is None
-            or shown not in ("", self._suggested, self.session.field(self.job, "output"))
-        ):
+        if not project or shown is None or shown not in ("", self._suggested, self.session.field(self.job, "output")):
             return
         self._suggested = str(Path(project) / (name or self.output_name))
         self.form.set_values({"output": self._suggested})
@@ -179,9 +173,7 @@ class JobTab(QWidget):
         """Run with what the form says, or mark what is wrong."""
         params = self.form.params()
         if params is None:
-            self.banner.show_text(
-                "failed", "Some settings are missing or wrong.", "They are marked on the left."
-            )
+            self.banner.show_text("failed", "Some settings are missing or wrong.", "They are marked on the left.")
             return None
         for key, row in self.form.rows.items():
             if isinstance(row.editor, PathBox):

@@ -74,9 +74,7 @@ class PredictTab(JobTab):
         return whole
 
     def build_view(self) -> QWidget:
-        self.list = MicrographList(
-            [("State", self._state_of, "Is there a denoised micrograph in the output folder?")]
-        )
+        self.list = MicrographList([("State", self._state_of, "Is there a denoised micrograph in the output folder?")])
         self.list.selected.connect(self._show)
         self.compare = CompareView()
         self.compare.set_labels(*LABELS)
@@ -149,9 +147,7 @@ class PredictTab(JobTab):
         self.count.setText(f"{len(self.outputs)} of {len(files)} denoised" if files else "")
         if not files:
             self.compare.set_pair(None, None)
-            self.compare.set_message(
-                "Choose micrographs on the left: each appears here, raw beside denoised."
-            )
+            self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
 
     def _on_list_failed(self, err: AppError) -> None:
         self._on_listed(([], {}))

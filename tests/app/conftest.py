@@ -58,3 +58,31 @@ def window(qtbot, session) -> Iterator:
         worker.wait(5000)
     window.close()
     window.deleteLater()
+
+
+@pytest.fixture
+def fake_tab(fake_jobs):
+    """The class of a job tab around the fake job of the tests."""
+    from PySide6.QtWidgets import QLabel, QWidget
+
+    from app.tabs.job_tab import JobTab
+
+    class FakeTab(JobTab):
+        """The common room around the fake job of the tests."""
+
+        job = "fake"
+        title = "Fake"
+        next_text = "Use it →"
+
+        def build_view(self) -> QWidget:
+            self.points: list = []
+            self.went = 0
+            return QLabel("view")
+
+        def on_metrics(self, points) -> None:
+            self.points += points
+
+        def go_next(self) -> None:
+            self.went += 1
+
+    return FakeTab

@@ -1,0 +1,233 @@
+"""Job tabs with real child processes: run, stop, failure marks, loss, next step, plots, list of pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PySide6.QtCore import Qt
+
+from app.widgets.image_strip import ImageStrip
+from app.widgets.metric_plot import MetricPlot
+from app.widgets.run_bar import Eta, clock
+from core.io.mrc import write_mrc
+from core.jobs import rundir
+
+LEFT = Qt.MouseButton.LeftButton
+WAIT = 30_000
+
+
+@pytest.fixture
+def tab(qtbot, session, fake_tab):
+    tab = fake_tab(session)
+    qtbot.addWidget(tab)
+    tab.resize(1000, 700)
+    tab.show()
+    qtbot.waitExposed(tab)
+    yield tab
+    for worker in session.active():
+        worker.request_stop()
+        worker.wait(5000)
+
+
+def run(qtbot, tab, **values) -> None:
+    tab.form.set_values(values)
+    qtbot.mouseClick(tab.run_bar.run_button, LEFT)
+
+
+def test_run_to_the_end_and_next_step(qtbot, tab) -> None:
+    run(qtbot, tab, action="report")
+    assert not tab.run_bar.run_button.isEnabled()
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
+    assert tab.banner.text.text() == "Reported."
+    assert tab.points == [("loss", 0.5, 1.0)]
+    assert tab.run_bar.state_label.text() == "Done"
+    assert tab.run_bar.bar.value() == 1000
+    assert tab.run_bar.run_button.isEnabled()
+    qtbot.mouseClick(tab.banner.next, LEFT)
+    assert tab.went == 1
+
+
+def test_stop_answers_within_a_second_and_the_run_can_go_on(qtbot, tab) -> None:
+    run(qtbot, tab, action="count", seconds=60)
+    qtbot.waitUntil(lambda: tab.run_bar.message.text() == "counting", timeout=WAIT)
+    qtbot.mouseClick(tab.run_bar.stop_button, LEFT)
+    qtbot.waitUntil(lambda: tab.worker.state == "stopped", timeout=1500)
+    assert tab.banner.text.text() == "Stopped."
+    run_dir = tab.worker.run_dir
+    qtbot.mouseClick(tab.banner.detail, LEFT)
+    qtbot.waitUntil(lambda: tab.worker.state == "running", timeout=WAIT)
+    assert tab.worker.run_dir == run_dir
+    assert not tab.banner.isVisible()
+
+
+def test_failure_shows_message_and_marks_the_field(qtbot, tab) -> None:
+    run(qtbot, tab, action="fail", failure="param")
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
+    assert tab.banner.text.text() == "--number: is odd."
+    assert tab.form.rows["number"].error.isVisible()
+    assert tab.banner.detail.text() == "Show log"
+    qtbot.mouseClick(tab.banner.detail, LEFT)
+    assert tab.run_bar.log.isVisible()
+
+
+def test_input_failure_shows_the_hint(qtbot, tab) -> None:
+    run(qtbot, tab, action="fail", failure="input")
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
+    assert tab.banner.text.text() == "a.mrc is not an MRC file."
+    assert tab.banner.hint.text() == "Open it in another program."
+
+
+def test_bug_says_so(qtbot, tab) -> None:
+    run(qtbot, tab, action="fail", failure="bug")
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
+    assert tab.banner.text.text().startswith("This is a bug")
+    assert tab.banner.detail.text() == "Details"
+
+
+def test_lost_run(qtbot, tab) -> None:
+    run(qtbot, tab, action="count", seconds=60)
+    qtbot.waitUntil(lambda: tab.worker is not None and tab.worker.state == "running", timeout=WAIT)
+    psutil.Process(rundir.read_mark(tab.worker.run_dir)["pid"]).kill()
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=5000)
+    assert "process is gone" in tab.banner.text.text()
+
+
+def test_bad_form_starts_nothing(qtbot, session) -> None:
+    from app.tabs.train import TrainTab
+
+    train = TrainTab(session)
+    qtbot.addWidget(train)
+    train.show()
+    qtbot.mouseClick(train.run_bar.run_button, LEFT)
+    assert train.banner.isVisible()
+    assert train.form.rows["input"].error.isVisible()
+    assert session.workers == {}
+    assert not rundir.runs_root().exists()
+
+
+def test_run_folder_that_cannot_be_made_is_told(qtbot, tab, monkeypatch, tmp_path: Path) -> None:
+    shown = []
+    monkeypatch.setattr("app.tabs.job_tab.show_error", lambda _, err: shown.append(err))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VITREOUS_RUNS", str(tmp_path / "file" / "runs"))
+    run(qtbot, tab, action="count")
+    assert "run folder" in shown[0].message
+
+
+def test_paths_are_remembered(qtbot, session, fake_tab, tab, tmp_path: Path) -> None:
+    run(qtbot, tab, action="count", output=str(tmp_path / "out.mrc"))
+    qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
+    again = fake_tab(session)
+    qtbot.addWidget(again)
+    assert again.form.raw("output") == str(tmp_path / "out.mrc")
+
+
+def test_train_tab_shows_curves_and_the_same_crop(qtbot, session) -> None:
+    from app.tabs.train import TrainTab
+
+    train = TrainTab(session)
+    qtbot.addWidget(train)
+    train.resize(1000, 700)
+    train.show()
+    train.on_metrics([("loss", 1 / (i + 1), i) for i in range(100)] + [("val_loss", 0.5, 50)])
+    assert len(train.curves.points("loss")) == 100
+    crop = np.random.default_rng(0).normal(size=(3, 32, 32)).astype(np.float32)
+    train.on_preview("validation_before", crop, {"step": 0})
+    train.on_preview("validation", crop * 2, {"step": 99})
+    assert train.strip.canvas.labels == ["input", "before training", "now (step 99)", "target"]
+    assert len(train.strip.canvas.cells()) == 4
+    assert train.curves.csv_text().splitlines()[1:3] == ["loss,0,1", "loss,1,0.5"]
+
+
+def test_forward_tab_shows_bound_strip_and_spectra(qtbot, session) -> None:
+    from app.tabs.forward import ForwardTab
+
+    forward = ForwardTab(session)
+    qtbot.addWidget(forward)
+    forward.show()
+    forward.on_metrics([("rsilb", 30.0 / 2**i, i) for i in range(6)])
+    forward.form.set_values({"rsilb": 2.5})
+    assert forward.rsilb._line == (2.5, "lower bound 2.5")
+    forward.on_preview("strip", np.zeros((4, 8, 8), np.float32), {"labels": ["clean", "1", "2", "3"]})
+    assert forward.strip.canvas.labels[0] == "clean"
+    forward.on_preview("spectra", np.ones((2, 9)), {"frequency_a": np.linspace(0, 0.3, 9).tolist()})
+    assert len(forward.spectra.points("noise")) == len(forward.spectra.points("signal")) == 9
+    forward.form.set_values({"preset": "custom"})
+    assert forward.form.rows["beta"].editor.isEnabled()
+
+
+def test_predict_tab_pairs_and_methods(qtbot, session, micrographs: Path, tmp_path: Path) -> None:
+    from app.tabs.predict import PredictTab, list_pairs, method_of
+
+    out = tmp_path / "project" / "denoised"
+    out.mkdir(parents=True)
+    write_mrc(out / "b.mrc", np.zeros((240, 320), np.float32), pixel_size_a=2.0)
+    files, pairs = list_pairs([micrographs], out)
+    assert [f.name for f in files] == ["a.mrc", "b.mrc", "c.mrc"]
+    assert {f.name: p.name for f, p in pairs.items()} == {"b.mrc": "b.mrc"}
+    assert list_pairs([micrographs], micrographs)[1] == {}  # an input is not its own result
+    assert [method_of(m) for m in ("gaussian:20", "Wiener", "/x/model.safetensors", "")] == [
+        "gaussian", "wiener", "model", "model",
+    ]  # fmt: skip
+    predict = PredictTab(session)
+    qtbot.addWidget(predict)
+    predict.show()
+    predict.receive({"micrographs": [str(micrographs)], "model": str(out.parent / "model" / "model.safetensors")})
+    assert predict.form.raw("output") == str(out)
+    qtbot.waitUntil(lambda: len(predict.list.files) == 3, timeout=10_000)
+    assert predict.list.files_model.index(1, 1).data() == "denoised"
+    predict.list.selectRow(1)
+    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
+    qtbot.mouseClick(predict.methods.button(1), LEFT)
+    assert predict.form.raw("model") == "gaussian:30"
+    assert predict.form.raw("output") == str(out.with_name("denoised-gaussian"))
+    qtbot.waitUntil(lambda: predict.outputs == {}, timeout=10_000)
+    qtbot.mouseClick(predict.methods.button(0), LEFT)
+    assert predict.form.raw("model").endswith("model.safetensors")
+    assert predict.form.raw("output") == str(out)
+    predict.close_tab()
+
+
+def test_eta_and_clock() -> None:
+    eta = Eta()
+    assert eta.left(0) is None
+    for t in range(10):
+        eta.add(float(t), t / 100)
+    assert eta.left(9.0) == pytest.approx(91)
+    assert eta.left(10.0) == pytest.approx(90)
+    eta.add(20.0, 0.0)  # a new count: earlier speed says nothing
+    assert eta.left(20.0) is None
+    assert [clock(s) for s in (5, 65, 7389)] == ["0:05", "1:05", "2:03:09"]
+
+
+def test_plot_switches_scale_and_theme(qtbot, qapp) -> None:
+    from app import theme
+
+    plot = MetricPlot("Loss", "step", "loss", {"a": "A", "b": "B"})
+    qtbot.addWidget(plot)
+    plot.show()
+    plot.add_points([("a", 0.0, 0), ("a", 10.0, 1), ("b", 3.0, 1), ("unknown", 1, 1)])
+    plot.set_line(2.0, "bound")
+    plot.log_y.setChecked(True)
+    assert plot._items["a"].getOriginalDataset()[0].tolist() == [1.0]  # zero has no logarithm
+    theme.apply(qapp, "light")
+    assert plot._plot.backgroundBrush().color().name() == theme.tokens("light")["panel"]
+    theme.apply(qapp, "dark")
+    plot.clear()
+    assert plot.points("a") == []
+
+
+def test_strip_shows_constant_images_without_complaint(qtbot) -> None:
+    strip = ImageStrip("S", "nothing")
+    qtbot.addWidget(strip)
+    strip.resize(500, 200)
+    strip.show()
+    strip.set_images(np.zeros((3, 8, 8)), ["x"])
+    strip.common.setChecked(True)
+    assert strip.canvas.labels == ["x", "", ""]
+    cells = strip.canvas.cells()
+    assert all(strip.canvas.rect().toRectF().contains(c) for c in cells)
+    strip.clear()
