@@ -1,15 +1,33 @@
 """Vitreous: one door.
 
-No arguments open the window; `<job> --flags` and `run DIR` work without it; `demo` and `doctor` are for new machines.
+No arguments open the window; `<job> --flags` and `run DIR` work without it; `demo` and `doctor` are for new
+machines. What is missing on a new machine is told here in a sentence, because nothing else can be imported yet.
 """
 
 from __future__ import annotations
 
 import sys
 
+SET_UP = "Run `make setup` and use .venv/bin/python, or use the conda environment of environment.yaml."
+
 
 def main(argv: list[str]) -> int:
     """Choose between the window and the command line."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs an older Python is told so
+        return _missing(f"this is Python {sys.version.split()[0]}; 3.11 or newer is needed.", SET_UP)
+    try:
+        return _open(argv)
+    except ModuleNotFoundError as err:
+        if (err.name or "").split(".")[0] in ("", "app", "core", "workers"):
+            raise
+        return _missing(f"the Python package '{err.name}' is missing.", SET_UP)
+    except ImportError as err:
+        if "cannot open shared object file" not in str(err):
+            raise
+        return _missing(f"{err}.", "Run `python main.py doctor`: it prints the command that installs it.")
+
+
+def _open(argv: list[str]) -> int:
     if not argv or argv[0] == "window" or argv[0].startswith("--window"):
         from app.window import main as window_main
 
@@ -22,6 +40,11 @@ def main(argv: list[str]) -> int:
 
         return open_after_demo()
     return code
+
+
+def _missing(what: str, hint: str) -> int:
+    print(f"error: {what} {hint}", file=sys.stderr)
+    return 4
 
 
 if __name__ == "__main__":
