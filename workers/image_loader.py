@@ -86,9 +86,7 @@ class _LoadThread(QThread):
             self.broken.emit(ticket, ResourceError(f"{path.name} does not fit into memory.", hint))
         except Exception as error:  # a bug, but the window must hear that nothing will come
             log.exception("Loading %s failed", path)
-            self.broken.emit(
-                ticket, InputError(f"{path.name} could not be loaded: {error}.", "See the log.", path)
-            )
+            self.broken.emit(ticket, InputError(f"{path.name} could not be loaded: {error}.", "See the log.", path))
 
     def _prefetch(self, path: Path, generation: int) -> None:
         try:
@@ -113,7 +111,7 @@ class _LoadThread(QThread):
         image = source.read(index, cancelled)
         if cancelled():
             raise Cancelled
-        pyramid = build_pyramid(image, source.pixel_size_a, path.name, source.n, cancelled)
+        pyramid = build_pyramid(image, source.pixel_size_a, path.name, source.n, index, cancelled)
         self._cache.put(key, pyramid)
         return pyramid
 

@@ -135,9 +135,7 @@ class CompareCanvas(PaintedCanvas):
             draw_message(painter, self.message, device, big, self.palette(), any(self.pyramids))
         return complete
 
-    def _panel(
-        self, painter: QPainter, which: int, panel: QRect, font: QFont, clip: QRect | None = None
-    ) -> bool:
+    def _panel(self, painter: QPainter, which: int, panel: QRect, font: QFont, clip: QRect | None = None) -> bool:
         """One picture in `panel`, visible in `clip` (both device pixels of the canvas)."""
         clip = clip or panel
         painter.save()
@@ -145,9 +143,7 @@ class CompareCanvas(PaintedCanvas):
         painter.translate(panel.topLeft())
         exposed = clip.translated(-panel.topLeft())
         there = self.pyramids[which] is not None
-        complete = self._painters[which].paint(
-            painter, self.model, self.levels_of(which), exposed, PAINT_SECONDS / 2
-        )
+        complete = self._painters[which].paint(painter, self.model, self.levels_of(which), exposed, PAINT_SECONDS / 2)
         if there:
             draw_layers(painter, self.model, self.layers, self.ratio)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

@@ -49,16 +49,12 @@ def draw_scale_bar(
     painter.fillRect(box, _SHADE)
     painter.setFont(font)
     painter.setPen(_INK)
-    painter.drawText(
-        box.adjusted(0, pad / 2, 0, 0), Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text
-    )
+    painter.drawText(box.adjusted(0, pad / 2, 0, 0), Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text)
     left = box.center().x() - length / 2
     painter.fillRect(QRectF(left, box.bottom() - pad - 4 * ratio, length, 4 * ratio), _INK)
 
 
-def draw_message(
-    painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool
-) -> None:
+def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool) -> None:
     """A sentence in the middle of `panel`: on a shade when a picture is below (`over`)."""
     painter.setFont(font)
     flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from PySide6.QtCore import QEvent, QObject, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -29,6 +29,11 @@ class Canvas(Protocol):
     @property
     def model(self) -> ViewModel:
         """The shared view."""
+        ...
+
+    @property
+    def ratio(self) -> float:
+        """Device pixels per logical pixel."""
         ...
 
     def to_view(self, position: QPointF) -> QPointF:
@@ -56,7 +61,7 @@ class Gestures(QObject):
         self._space = False
         self._action = ""  # "", pan, click, drag, erase
         self._press = QPointF()
-        self._last = QPointF()
+        self._panned = QPoint()
         widget.setMouseTracking(True)
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self)
@@ -124,7 +129,7 @@ class Gestures(QObject):
         if self._action:
             return True
         left = event.button() == Qt.MouseButton.LeftButton
-        self._press = self._last = event.position()
+        self._press, self._panned = event.position(), QPoint()
         if event.button() == Qt.MouseButton.MiddleButton or (left and (self._space or not self.picking)):
             self._action = "pan"
         elif left and event.modifiers() & _ERASERS:
@@ -140,13 +145,11 @@ class Gestures(QObject):
     def _moved(self, event: QMouseEvent) -> bool:
         position = event.position()
         if self._action == "pan":
-            # Whole device pixels: what is left over stays for the next event.
-            here, before = self._canvas.to_view(position), self._canvas.to_view(self._last)
-            step = here - before
-            dx, dy = round(step.x()), round(step.y())
-            if dx or dy:
-                self.model.pan(dx, dy)
-                self._last = position
+            # From the press on, in whole device pixels: fractions neither add up nor get lost.
+            whole = ((position - self._press) * self._canvas.ratio).toPoint()
+            step, self._panned = whole - self._panned, whole
+            if not step.isNull():
+                self.model.pan(step.x(), step.y())
         elif self._action == "erase":
             self._erase(position)
         elif self._action == "click":

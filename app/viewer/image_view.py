@@ -100,9 +100,7 @@ class ImageView(QWidget):
         """Whether the contrast follows the picture; False after the user moved a handle."""
         return self._automatic
 
-    def set_pyramid(
-        self, pyramid: Pyramid | None, name: str | None = None, pixel_size_a: float | None = None
-    ) -> None:
+    def set_pyramid(self, pyramid: Pyramid | None, name: str | None = None, pixel_size_a: float | None = None) -> None:
         """Show a picture, or none. Zoom and place stay when the size is the same.
 
         `name` and `pixel_size_a` None: those of the pyramid.
@@ -224,6 +222,8 @@ class ImageView(QWidget):
             return
         pixel = self.canvas.pixel_size_a
         parts = [self._name] if self._name else []
+        if pyramid.n > 1:
+            parts.append(f"image {pyramid.index + 1} of {pyramid.n}")
         if not math.isnan(value):
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:

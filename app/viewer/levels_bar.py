@@ -134,10 +134,7 @@ class LevelsBar(QWidget):
         bottom, height = self.height() - 2.0, self.height() - 5.0
         if len(self._counts):
             step = (self.width() - 2 * _PAD) / len(self._counts)
-            points = [
-                QPointF(_PAD + (k + 0.5) * step, bottom - float(c) * height)
-                for k, c in enumerate(self._counts)
-            ]
+            points = [QPointF(_PAD + (k + 0.5) * step, bottom - float(c) * height) for k, c in enumerate(self._counts)]
             points = [QPointF(_PAD, bottom), *points, QPointF(self.width() - _PAD, bottom)]
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(palette.color(QPalette.ColorRole.PlaceholderText))

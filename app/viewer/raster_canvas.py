@@ -6,6 +6,7 @@ It shows; gestures.py moves the view, image_view.py adds the controls.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRect, Qt, QTimer
@@ -43,8 +44,8 @@ class PaintedCanvas(QWidget):
         return self.devicePixelRatioF()
 
     def device_rect(self) -> QRect:
-        """The whole canvas in device pixels."""
-        return QRect(0, 0, round(self.width() * self.ratio), round(self.height() * self.ratio))
+        """The whole canvas in device pixels; a fraction counts, or its last column would never be painted."""
+        return QRect(0, 0, math.ceil(self.width() * self.ratio), math.ceil(self.height() * self.ratio))
 
     def to_view(self, position: QPointF) -> QPointF:
         """Widget position -> device pixels of the panel below it."""

@@ -52,9 +52,7 @@ def lookup_table(gamma: float = 1.0, invert: bool = False) -> np.ndarray:
     return grey[::-1].copy() if invert else grey
 
 
-def to_8bit(
-    image: np.ndarray, black: float, white: float, gamma: float = 1.0, invert: bool = False
-) -> np.ndarray:
+def to_8bit(image: np.ndarray, black: float, white: float, gamma: float = 1.0, invert: bool = False) -> np.ndarray:
     """uint8 (ny, nx): black -> 0, white -> 255, gamma > 1 brightens the middle; rows contiguous."""
     scale = 255.0 / (white - black)
     scaled = np.subtract(image, np.float32(black), dtype=np.float32)

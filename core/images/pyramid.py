@@ -34,7 +34,13 @@ class Pyramid:
     pixel_size_a: float | None = None
     name: str = ""
     n: int = 1  # images in the file this one came from
-    grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of each level
+    index: int = 0  # which of them
+    grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of each level; () computes them
+
+    def __post_init__(self) -> None:
+        if len(self.grey_ranges) != len(self.levels):
+            ranges = tuple(auto_levels(level, limit=_RANGE_SAMPLE) for level in self.levels)
+            object.__setattr__(self, "grey_ranges", ranges)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,6 +100,7 @@ def build_pyramid(
     pixel_size_a: float | None = None,
     name: str = "",
     n: int = 1,
+    index: int = 0,
     cancelled: Callable[[], bool] | None = None,
 ) -> Pyramid:
     """Levels of a finite (ny, nx) image until both sides are <= 256 px; `Cancelled` when `cancelled()`."""
@@ -107,4 +114,4 @@ def build_pyramid(
         if cancelled is not None and cancelled():
             raise Cancelled
         ranges.append(auto_levels(level, limit=_RANGE_SAMPLE))
-    return Pyramid(tuple(levels), pixel_size_a, name, n, tuple(ranges))
+    return Pyramid(tuple(levels), pixel_size_a, name, n, index, tuple(ranges))

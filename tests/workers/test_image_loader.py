@@ -59,6 +59,15 @@ def test_a_changed_file_is_read_again(qtbot, loader, files):
     assert got.args[1].levels[0][0, 0] == 9
 
 
+def test_an_image_of_a_stack_says_which_it_is(qtbot, loader, tmp_path):
+    stack = np.stack([np.full((20, 30), k, np.float32) for k in range(4)])
+    write_mrc(tmp_path / "s.mrcs", stack, 1.0)
+    with qtbot.waitSignal(loader.loaded) as got:
+        loader.request(tmp_path / "s.mrcs", 2)
+    pyramid = got.args[1]
+    assert (pyramid.index, pyramid.n, pyramid.levels[0][0, 0]) == (2, 4, 2)
+
+
 def test_only_the_latest_of_500_requests_is_answered(qtbot, loader, files):
     answers = []
     loader.loaded.connect(lambda ticket, pyramid: answers.append((ticket, pyramid.name)))
