@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
 from PySide6.QtWidgets import QMenu
 
-from app import dialogs, theme
+from app import theme
 
 if TYPE_CHECKING:
     from app.window import MainWindow
@@ -21,6 +22,13 @@ def _add(menu: QMenu, text: str, slot: Callable[[], object], *keys: str) -> QAct
     action.setShortcuts([QKeySequence(k) for k in keys])
     action.triggered.connect(lambda _=False: slot())
     return action
+
+
+def _dialogs() -> ModuleType:
+    """The dialogs, imported when the first one is asked for."""
+    from app import dialogs
+
+    return dialogs
 
 
 def build_menus(window: MainWindow) -> None:
@@ -61,14 +69,14 @@ def build_menus(window: MainWindow) -> None:
     _add(
         jobs_menu,
         "Runs…",
-        lambda: dialogs.RunsDialog(window, window.session.runs_root, window.show_run).open(),
+        lambda: _dialogs().RunsDialog(window, window.session.runs_root, window.show_run).open(),
     )
     _add(jobs_menu, "Open the folder of runs", lambda: _open_runs(window))
 
     help_menu = bar.addMenu("&Help")
-    _add(help_menu, "Keys and gestures", lambda: dialogs.show_keys(window), "F1", "?")
-    _add(help_menu, "Check this machine", lambda: dialogs.show_doctor(window))
-    _add(help_menu, "About Vitreous", lambda: dialogs.show_about(window))
+    _add(help_menu, "Keys and gestures", lambda: _dialogs().show_keys(window), "F1", "?")
+    _add(help_menu, "Check this machine", lambda: _dialogs().show_doctor(window))
+    _add(help_menu, "About Vitreous", lambda: _dialogs().show_about(window))
 
 
 def _fill_recent(window: MainWindow, menu: QMenu) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtCore import QByteArray, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
-from app import dialogs, theme
+from app import theme
 from app.menus import build_menus
 from app.session import Session
 from app.startup import check_display, make_application
@@ -209,6 +209,8 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.active()
         if running:
+            from app import dialogs
+
             answer = dialogs.ask_close(self, running)
             if answer == "cancel":
                 event.ignore()
