@@ -82,7 +82,7 @@ class _LoadThread(QThread):
         except AppError as error:
             self.broken.emit(ticket, error)
         except MemoryError:
-            hint = "Close other programs, or lower the memory for images in the preferences."
+            hint = "Close other programs, or look at it binned."
             self.broken.emit(ticket, ResourceError(f"{path.name} does not fit into memory.", hint))
         except Exception as error:  # a bug, but the window must hear that nothing will come
             log.exception("Loading %s failed", path)
