@@ -24,6 +24,7 @@ class Parser(argparse.ArgumentParser):
     """Argument parser whose complaints are one sentence and a next step."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
         raise ParamError(message[0].upper() + message[1:] + ".", f"See: {self.prog} --help")
 
 
@@ -123,6 +124,7 @@ class Printer:
         self._began = time.monotonic()
 
     def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event."""
         kind = event["kind"]
         if kind == "failed":
             self._end_line()

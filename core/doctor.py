@@ -160,9 +160,7 @@ def _packages() -> list[Check]:
     try:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except OSError:
-        return [
-            Check("packages", "warn", "pyproject.toml is missing beside main.py", "Take a whole checkout.")
-        ]
+        return [Check("packages", "warn", "pyproject.toml is missing beside main.py", "Take a whole checkout.")]
     found, bad, status = [], [], "ok"
     for requirement in project["dependencies"]:
         name, ranges = re.split(r"(?=[<>=!~])", requirement, maxsplit=1)
@@ -279,9 +277,7 @@ def _opengl(answer: dict) -> Check:
     if answer.get("ok") and not answer.get("software"):
         return Check("OpenGL", "ok", f"{answer.get('renderer')}, {answer.get('version')}")
     if answer.get("ok"):
-        return Check(
-            "OpenGL", "ok", f"software only ({answer.get('renderer')}): images are drawn by the processor"
-        )
+        return Check("OpenGL", "ok", f"software only ({answer.get('renderer')}): images are drawn by the processor")
     reason = answer.get("reason") or answer.get("error") or "no answer"
     return Check("OpenGL", "warn", f"not usable: {reason}; images are drawn by the processor")
 

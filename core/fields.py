@@ -66,9 +66,7 @@ def _spec(key: str, info: FieldInfo) -> FieldSpec:
     if info.default_factory is not None:
         raise TypeError(f"{key}: give the default as a value, not as a factory")
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    return FieldSpec(
-        key, kind, info.description or "", required, optional, default, choices, low, high, dict(extra)
-    )
+    return FieldSpec(key, kind, info.description or "", required, optional, default, choices, low, high, dict(extra))
 
 
 def _strip_optional(annotation: Any) -> tuple[Any, bool]:

@@ -70,7 +70,8 @@ def _block_mean(image: np.ndarray, factor: int) -> np.ndarray:
     sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float32), cols, axis=1)
     heights = np.diff(np.append(rows, image.shape[0]))
     widths = np.diff(np.append(cols, image.shape[1]))
-    return (sums / (heights[:, None] * widths[None])).astype(np.float32)
+    areas = np.outer(heights, widths).astype(np.float32)
+    return np.asarray(sums / areas, np.float32)
 
 
 @dataclass
@@ -147,13 +148,18 @@ def _clear_outliers(flat: np.ndarray) -> int:
     return count
 
 
+def _fast(n: int) -> int:
+    """The next size from n on that transforms quickly."""
+    return scipy.fft.next_fast_len(n, real=True) or n
+
+
 def _grids(shape: tuple[int, ...], scale: float) -> tuple[tuple[int, int], tuple[int, int]]:
     """Even, FFT-friendly padded input grid and the canonical grid nearest to `scale`."""
     padded, small = [], []
     for n in shape:
         p = n + n % 2
-        while scipy.fft.next_fast_len(p, real=True) != p or p % 2:
-            p = scipy.fft.next_fast_len(p + 1, real=True)
+        while _fast(p) != p or p % 2:
+            p = _fast(p + 1)
         padded.append(p)
         small.append(max(16, 2 * round(p * scale / 2)))
     return (padded[0], padded[1]), (small[0], small[1])
@@ -166,17 +172,15 @@ def robust_sigma(image: np.ndarray) -> float:
     return max(float(high - low) / 1.349, 1e-12)
 
 
-def calm_sigma(image: np.ndarray, window: int) -> float:
-    """Noise level without picks: the 10th percentile of the local standard deviation over `window` px.
+def fine_sigma(image: np.ndarray) -> float:
+    """Noise level from the finest detail, without picks: robust spread of the 3 x 3 noise kernel of Immerkaer (1996).
 
-    A crowded micrograph biases it upwards; training stores the ratio to the sigma of its real empty
-    patches (see core/denoising/patches.py), and prediction multiplies by that ratio.
+    Particles hardly reach those frequencies, so a crowded and an empty micrograph give the same answer. For white
+    noise it is sigma; training stores its ratio to the sigma of real empty patches.
     """
-    window = min(window, *image.shape)
-    rows = range(0, image.shape[0] - window + 1, max(1, window // 2))
-    cols = range(0, image.shape[1] - window + 1, max(1, window // 2))
-    spread = [image[i : i + window, j : j + window].std() for i in rows for j in cols]
-    return max(float(np.percentile(spread, 10)), 1e-12)
+    rows = image[:-2] - 2 * image[1:-1] + image[2:]
+    detail = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    return robust_sigma(detail) / 6.0
 
 
 def crop(image: np.ndarray, x: float, y: float, size: int) -> np.ndarray | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.denoising.canonical import Canonical, calm_sigma, canonical_diameter, crop
+from core.denoising.canonical import Canonical, canonical_diameter, crop, fine_sigma
 
 MOST_CANONICAL_BYTES = 400_000_000  # of particle crops, and again of noise crops, kept for training
 
@@ -87,19 +87,19 @@ class Collected:
     noise: list[np.ndarray] = field(default_factory=list)
     group: list[int] = field(default_factory=list)
     sigmas: dict[str, float] = field(default_factory=dict)  # micrograph name -> noise sigma, input units
-    calibration: list[float] = field(default_factory=list)  # patch sigma / calm sigma
+    calibration: list[float] = field(default_factory=list)  # patch sigma / fine sigma
     outliers: int = 0
 
     def add(self, canonical: Canonical, number: int, name: str, particles: np.ndarray, noise: np.ndarray) -> None:
         """Cut one micrograph's canonical crops; positions (n, 2) x, y are those of the input."""
         self.outliers += canonical.outliers
         patches = _crops(canonical, noise, self.noise_size)
-        calm = calm_sigma(canonical.image, self.noise_size)
+        fine = fine_sigma(canonical.image)
         if patches:
             sigma = float(np.std(patches))
-            self.calibration.append(sigma / calm)
+            self.calibration.append(sigma / fine)
         else:
-            sigma = calm * float(np.median(self.calibration or [1.0]))
+            sigma = fine * float(np.median(self.calibration or [1.0]))
         sigma = max(sigma, 1e-12)
         self.sigmas[name] = sigma
         self._keep(self.noise, [p / sigma for p in patches], self.noise_size)

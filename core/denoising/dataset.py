@@ -1,11 +1,11 @@
 """The training set on disk: CryoDDM's folder layout plus a manifest and the working set that training reads.
 
-    s1/particles.mrcs                raw particle crops, input units and pixel size
-    s2/input.mrcs  s2/label.mrcs     a fixed sample of pairs, canonical scale, noise sigma 1
-    s3/noise.mrcs                    raw noise crops, input units and pixel size
-    val/input.mrcs val/label.mrcs    held-out pairs, never trained on
-    manifest.json                    units, normalisation, seeds, sources, schedule, recipe, and the place of every crop
-    training.safetensors             particle and noise crops at the canonical scale, flattened, in noise sigmas
+s1/particles.mrcs                raw particle crops, input units and pixel size
+s2/input.mrcs  s2/label.mrcs     a fixed sample of pairs, canonical scale, noise sigma 1
+s3/noise.mrcs                    raw noise crops, input units and pixel size
+val/input.mrcs val/label.mrcs    held-out pairs, never trained on
+manifest.json                    units, normalisation, seeds, sources, schedule, recipe, and the place of every crop
+training.safetensors             particle and noise crops at the canonical scale, flattened, in noise sigmas
 """
 
 from __future__ import annotations

@@ -56,13 +56,11 @@ def schedule_of(params: Any) -> Schedule:
         return PRESETS[params.preset]
     if params.beta * params.steps >= 1:
         raise ParamError(
-            f"--beta {params.beta:g} times --steps {params.steps} must stay below 1: the last step would hold no image.",
+            f"--beta {params.beta:g} times --steps {params.steps} must stay below 1: no image would be left.",
             fields=("beta", "steps"),
         )
     if params.start > params.steps:
-        raise ParamError(
-            f"--start {params.start} lies behind the last step {params.steps}.", fields=("start", "steps")
-        )
+        raise ParamError(f"--start {params.start} lies behind the last step {params.steps}.", fields=("start", "steps"))
     return Schedule(params.beta, params.steps, params.start)
 
 
@@ -75,7 +73,9 @@ def gather(params: Any) -> Source:
     boxes = read_noise_boxes(params.noise)
     noise_box = boxes.box_size or params.noise_box or round(params.particle_diameter)
     matched = [match_names(p, micrographs) for p in (particles, boxes.positions)]
-    for path, found, wanted in zip((params.particles, params.noise), matched, (particles, boxes.positions), strict=True):
+    for path, found, wanted in zip(
+        (params.particles, params.noise), matched, (particles, boxes.positions), strict=True
+    ):
         if not any(len(xy) for xy in found.values()):
             raise no_match_error(path, wanted, micrographs)
     used = [m for m in micrographs if len(matched[0][m]) or len(matched[1][m])]
@@ -83,7 +83,7 @@ def gather(params: Any) -> Source:
     pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
     raw, canonical, canonical_noise = crop_sizes(params.particle_diameter, noise_box)
     shapes = {m: s.shape for m, s in sources.items()}
-    plan = plan_cuts(shapes, *matched, raw, noise_box, params.max_particles, params.seed)
+    plan = plan_cuts(shapes, matched[0], matched[1], raw, noise_box, params.max_particles, params.seed)
     if not plan.particles:
         raise InputError(
             f"No particle of {params.particles} lies {raw // 2} px inside a micrograph.",
@@ -91,9 +91,7 @@ def gather(params: Any) -> Source:
             params.particles,
         )
     if not plan.noise:
-        raise InputError(
-            f"No noise box of {params.noise} lies inside a micrograph.", "Pick noise again.", params.noise
-        )
+        raise InputError(f"No noise box of {params.noise} lies inside a micrograph.", "Pick noise again.", params.noise)
     if plan.dropped_particles or plan.dropped_noise:
         warnings.append(
             f"{plan.dropped_particles} particles and {plan.dropped_noise} noise boxes reach over a border: left out."
@@ -144,7 +142,7 @@ class Chain:
         self.spectra = np.stack([library_spectrum(maker), self._noise_shells()])
         if self.method == "cryoddm":
             ratios = snr * diffusion.cryoddm_snr(self.schedule)
-        self.information = diffusion.structural_information(*self.spectra, ratios)
+        self.information = diffusion.structural_information(self.spectra[0], self.spectra[1], ratios)
         self.kept = diffusion.steps_kept(self.information, params.rsilb, self.schedule.start)
         low = float(diffusion.transfer_snr(self.schedule)[self.kept - 1])
         self.recipe = Recipe(source.diameter, self.pixel_size, low, max(recipe.snr_high, low * 1.01), seed=params.seed)
@@ -220,7 +218,10 @@ class Chain:
         count, side = len(self.particles), self.particles.shape[-1]
         steps = range(self.schedule.start, self.kept + 1)
         trained = max(len(steps) - 1, 1)
-        s2, val = self._writers(folder, "s2", count * trained, side), self._writers(folder, "val", count, side)
+        s2, val = (
+            self._writers(folder, "s2", count * trained, side),
+            self._writers(folder, "val", count, side),
+        )
         with s2[0] as s2_in, s2[1] as s2_out, val[0] as val_in, val[1] as val_out:
             for i, particle in enumerate(self.particles):
                 states = self.cryoddm_chain(particle, self._rng(8, i))
@@ -285,7 +286,12 @@ def write_set(
             "rsilb_bits": [float(b) for b in chain.information],
         },
         "recipe": recipe_dict(chain.recipe),
-        "library": {"seed": params.seed, "phantoms": PHANTOMS, "views": VIEWS, "specimens": chain.library.names},
+        "library": {
+            "seed": params.seed,
+            "phantoms": PHANTOMS,
+            "views": VIEWS,
+            "specimens": chain.library.names,
+        },
         "pairs_per_epoch": max(256, len(source.plan.particles)),
         "validation": {"log_snr": chain.validation_log_snr, "direction": "input is noisier than label"},
         "seed": params.seed,

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.ndimage as ndi
 import torch
 
+from core.compute.parallel import Workers
 from core.denoising.unet import MULTIPLE, UNet
 
 TILE, OVERLAP = 384, 48  # canonical px
@@ -23,23 +24,29 @@ def run_network(
     net: UNet,
     image: np.ndarray,  # (h, w), noise sigma 1
     log_snr: float,
-    device: torch.device,
+    workers: Workers,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:  # (h, w)
-    """The network on a whole canonical image, tile by tile: memory is that of one tile."""
+    """The network on a whole canonical image, tile by tile: memory is that of a few tiles."""
     height, width = image.shape
+    device = next(net.parameters()).device
     out = np.zeros_like(image)
     weight = np.zeros_like(image)
     tiles = list(_tiles(height, width))
     level = torch.tensor([log_snr], dtype=torch.float32, device=device)
-    for i, (top, left, h, w) in enumerate(tiles):
-        step(i, len(tiles))
-        tile = image[top : top + h, left : left + w]
-        padded = np.pad(tile, _reflect_widths(h, w), mode="reflect" if min(h, w) > 2 * MULTIPLE else "symmetric")
+
+    def denoise(tile: tuple[int, int, int, int]) -> np.ndarray:
+        top, left, h, w = tile
+        raw = image[top : top + h, left : left + w]
+        padded = np.pad(raw, _margins(h, w), mode="reflect" if min(h, w) > 2 * MULTIPLE else "symmetric")
         with torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(padded))[None, None].to(device)
             result = net(tensor, level)[0, 0].float().cpu().numpy()
-        result = result[MULTIPLE : MULTIPLE + h, MULTIPLE : MULTIPLE + w]
+        return result[MULTIPLE : MULTIPLE + h, MULTIPLE : MULTIPLE + w]
+
+    for i, result in enumerate(workers.map(denoise, tiles)):
+        step(i, len(tiles))
+        top, left, h, w = tiles[i]
         blend = _blend(h, top, height)[:, None] * _blend(w, left, width)[None]
         out[top : top + h, left : left + w] += blend * result
         weight[top : top + h, left : left + w] += blend
@@ -60,7 +67,7 @@ def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
             yield top, left, min(TILE, height), min(TILE, width)
 
 
-def _reflect_widths(h: int, w: int) -> list[tuple[int, int]]:
+def _margins(h: int, w: int) -> list[tuple[int, int]]:
     """At least MULTIPLE px around the tile, so that the convolutions' own border stays outside."""
     return [(MULTIPLE, MULTIPLE + -n % MULTIPLE) for n in (h, w)]
 
@@ -86,9 +93,7 @@ def gate(net_output: np.ndarray, threshold: float, diameter: float) -> np.ndarra
     return ndi.gaussian_filter(open_, GATE_BLUR * diameter)
 
 
-def add_back(
-    net_output: np.ndarray, raw: np.ndarray, keep: float, threshold: float, diameter: float
-) -> np.ndarray:
+def add_back(net_output: np.ndarray, raw: np.ndarray, keep: float, threshold: float, diameter: float) -> np.ndarray:
     """Network output plus the gated, low-pass filtered residual (all canonical, noise sigma 1)."""
     if keep <= 0:
         return net_output

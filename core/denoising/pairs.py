@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 import torch
 import torch.nn.functional as functional
 
 from core.denoising.canonical import BACKGROUND_DIAMETERS
 from core.physics.ctf import ctf
-from core.physics.fourier import frequency_grid
+from core.physics.fourier import frequency_grid, irfft2, rfft2
 from core.physics.noise import gaussian_noise, noise_mosaic, noise_spectrum
 from core.physics.phantom import BOX, DIAMETER, Library
 
@@ -59,7 +58,7 @@ class PairMaker:
         self.frequency = frequency
 
     def batch(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Input (n, 1, 128, 128), target of the same shape, log SNR (n,), all float32. Depends on seed and step only."""
+        """Input (n, 1, 128, 128), target (same), log SNR (n,), all float32. Depends on seed and step only."""
         rng = np.random.default_rng([self.recipe.seed, step])
         fields = [self.clean_field(rng) for _ in range(count)]
         target = np.stack([field for field, _ in fields])
@@ -94,8 +93,8 @@ class PairMaker:
             rng.uniform(40.0, 300.0),
         )
         tilt = (self.frequency / 0.06 + 1.0) ** rng.uniform(-0.4, 1.0)  # spectra of real particles differ
-        shaped = scipy.fft.rfft2(density) * (transfer * self.flatten * tilt)
-        field = scipy.fft.irfft2(shaped, s=density.shape)
+        shaped = rfft2(density) * (transfer * self.flatten * tilt)
+        field = irfft2(shaped, density.shape)
         power = float((field**2).sum()) / max(covered, 1e-9)
         inner = field[MARGIN : MARGIN + CROP, MARGIN : MARGIN + CROP]
         return (inner * np.sqrt(snr / max(power, 1e-12))).astype(np.float32), snr
@@ -108,12 +107,7 @@ class PairMaker:
         area = np.pi * (diameter / 2) ** 2
         wanted = max(1, int(coverage * size * size / area))
         apart = diameter * (rng.uniform(0.75, 1.15) if rng.random() < 0.8 else 0.4)
-        places: list[np.ndarray] = []
-        for place in rng.integers(0, size, (3 * wanted, 2)):
-            if len(places) == wanted:
-                break
-            if all(((place - p) ** 2).sum() > apart * apart for p in places):
-                places.append(place)
+        places = _spaced(rng.integers(0, size, (3 * wanted, 2)), wanted, apart)
         stamps = self._stamps(rng, species, diameter, len(places))
         density = np.zeros((size + STAMP, size + STAMP), np.float32)
         for (row, col), stamp in zip(places, stamps, strict=True):
@@ -136,6 +130,20 @@ class PairMaker:
         return stamps * rng.uniform(0.75, 1.25, count).astype(np.float32)[:, None, None]
 
 
+def _spaced(proposed: np.ndarray, wanted: int, apart: float) -> np.ndarray:
+    """The first `wanted` of the proposed places (n, 2) that keep the distance to those accepted before."""
+    kept = np.empty((wanted, 2), proposed.dtype)
+    count = 0
+    for place in proposed:
+        if count == wanted:
+            break
+        away = kept[:count] - place
+        if not count or (away[:, 0] ** 2 + away[:, 1] ** 2).min() > apart * apart:
+            kept[count] = place
+            count += 1
+    return kept[:count]
+
+
 def library_spectrum(maker: PairMaker, draws: int = 32) -> np.ndarray:
     """Mean power of clean fields per shell of a 128 px grid, scaled to in-particle variance 1: (65,)."""
     from core.physics.fourier import shell_average
@@ -145,6 +153,6 @@ def library_spectrum(maker: PairMaker, draws: int = 32) -> np.ndarray:
     while fields < draws:
         field, snr = maker.clean_field(rng)
         if field.any():
-            power = power + np.abs(scipy.fft.rfft2(field)) ** 2 / (CROP * CROP * snr)
+            power = power + np.abs(rfft2(field)) ** 2 / (CROP * CROP * snr)
             fields += 1
     return shell_average(np.asarray(power) / draws, CROP)

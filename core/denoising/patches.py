@@ -33,7 +33,10 @@ def pick_boxes(
     most: int,
     rng: np.random.Generator,
 ) -> PickedBoxes:
-    """Accept boxes in random order; each particle is a square of side max(particle_size, box_size)."""
+    """Pack boxes, refuse uneven ones, keep a random choice.
+
+    Each particle is a square of side max(particle_size, box_size), wider by `clearance` on every side.
+    """
     free_y, free_x = _candidate_axes(image.shape, box_size)
     if not free_y.size or not free_x.size:
         return PickedBoxes(np.empty((0, 2)), 0)
@@ -41,16 +44,15 @@ def pick_boxes(
     reach = (box_size + max(particle_size, box_size)) / 2 + clearance
     for x, y in particles:
         _forbid(allowed, free_x, free_y, x, y, reach)
-    order = rng.permutation(allowed.size)
     chosen: list[tuple[int, int]] = []
-    for index in order[allowed.ravel()[order]]:
-        row, col = divmod(int(index), free_x.size)
-        if not allowed[row, col]:
-            continue
-        chosen.append((int(free_x[col]), int(free_y[row])))
-        _forbid(allowed, free_x, free_y, free_x[col], free_y[row], box_size)
-        if len(chosen) >= 3 * most:  # enough to choose the even ones from
-            break
+    # row by row, not at random: it packs up to half as many boxes again between crowded particles
+    for row, y in enumerate(free_y):
+        for col in np.flatnonzero(allowed[row]):
+            if allowed[row, col]:
+                chosen.append((int(free_x[col]), int(y)))
+                _forbid(allowed, free_x, free_y, free_x[col], y, box_size)
+    some = rng.permutation(len(chosen))[: 3 * most]  # enough to choose the even ones from
+    chosen = [chosen[i] for i in some]
     even = _even_ones(image, chosen, box_size)
     accepted = [c for c, keep in zip(chosen, even, strict=True) if keep][:most]
     return PickedBoxes(np.array(accepted, float).reshape(-1, 2), int(len(chosen) - sum(even)))
@@ -62,9 +64,7 @@ def _candidate_axes(shape: tuple[int, ...], box: int) -> tuple[np.ndarray, np.nd
     return axes[0], axes[1]
 
 
-def _forbid(
-    allowed: np.ndarray, xs: np.ndarray, ys: np.ndarray, x: float, y: float, reach: float
-) -> None:
+def _forbid(allowed: np.ndarray, xs: np.ndarray, ys: np.ndarray, x: float, y: float, reach: float) -> None:
     """Forbid every candidate nearer than `reach` along both axes."""
     left, right = np.searchsorted(xs, x - reach, "right"), np.searchsorted(xs, x + reach, "left")
     top, bottom = np.searchsorted(ys, y - reach, "right"), np.searchsorted(ys, y + reach, "left")

@@ -8,6 +8,7 @@ about 0.02 million multiply-adds a pixel.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as functional
@@ -25,14 +26,21 @@ class UNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.widths = tuple(widths)
-        inner = zip(widths[:-1], widths[1:], strict=True)
-        self.down = nn.ModuleList([_double_conv(9, widths[0]), *(_double_conv(a, b) for a, b in inner)])
-        pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.up = nn.ModuleList([_double_conv(a + b, a) for a, b in pairs])
+        self.down = nn.ModuleList([_double_conv(9, widths[0]), *(_double_conv(a, b) for a, b in pairwise(widths))])
+        self.up = nn.ModuleList([_double_conv(a + b, a) for a, b in pairwise(widths)])
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.low_pass: Tensor
         self.register_buffer("low_pass", _unit_noise_gaussian(LOW_PASS_SIGMA), persistent=False)
+
+    def on(self, device: torch.device) -> UNet:
+        """Move to a device, in the memory layout that convolutions like."""
+        self.to(device)
+        for weight in self.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        return self
 
     def forward(
         self,
@@ -55,8 +63,6 @@ class UNet(nn.Module):
             x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = self.up[i](torch.cat([x, skips[i]], 1))
         return functional.pixel_shuffle(self.head(x), 2)
-
-
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:

@@ -37,7 +37,7 @@ def read_star(path: Path) -> dict[str, Table]:
             "Check that every row has as many values as the table has columns.",
             path,
         ) from None
-    tables = {name: _columns(block) for name, block in blocks.items()}
+    tables = {str(name): _columns(block) for name, block in blocks.items()}
     if not any(tables.values()):
         raise InputError(f"{path} holds no STAR table.", "Choose a STAR file with a particle table.", path)
     return tables

@@ -155,9 +155,7 @@ class StopWatch(threading.Thread):
                 return
 
 
-def execute(
-    run_dir: Path, listener: Callable[[Event], None] | None = None, *, own_process: bool = False
-) -> int:
+def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, own_process: bool = False) -> int:
     """Run the job of a run folder in this process and return its exit code.
 
     `own_process` says that nothing but this job runs here: signals are handled, and a stop that the job does

@@ -31,9 +31,7 @@ class ForwardParams(Params):
         description="Noise boxes from Home or pick-noise (.txt or .star).",
         json_schema_extra=ui(dialog="open", pattern="Noise boxes (*.txt *.star)"),
     )
-    particle_diameter: float = Field(
-        ge=16, le=4096, description="Particle diameter.", json_schema_extra=ui(unit="px")
-    )
+    particle_diameter: float = Field(ge=16, le=4096, description="Particle diameter.", json_schema_extra=ui(unit="px"))
     output: Path = Field(description="Folder of the training set.", json_schema_extra=ui(dialog="folder"))
     method: Literal["noise-transfer", "cryoddm"] = Field(
         "noise-transfer",
@@ -136,8 +134,8 @@ def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> Collec
 
     out, plan, pixel = params.output, source.plan, source.pixel_size
     collected = Collected(source.canonical_crop, source.canonical_noise)
-    s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), *[source.raw_crop] * 2, pixel)
-    s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), *[source.noise_box] * 2, pixel)
+    s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), source.raw_crop, source.raw_crop, pixel)
+    s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), source.noise_box, source.noise_box, pixel)
     particles, noise = by_micrograph(plan.particles), by_micrograph(plan.noise)
     with s1_file as s1, s3_file as s3:
         for i, micrograph in enumerate(source.micrographs):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from pydantic import Field
 
 from core.errors import InputError, ParamError
@@ -38,7 +37,11 @@ class PickNoiseParams(Params):
     )
     max_per_micrograph: int = Field(100, ge=1, le=10000, description="Most boxes on one micrograph.")
     clearance: float = Field(
-        0.0, ge=0, le=4096, description="Extra distance kept from every particle.", json_schema_extra=ui(unit="px")
+        0.0,
+        ge=0,
+        le=4096,
+        description="Extra distance kept from every particle.",
+        json_schema_extra=ui(unit="px"),
     )
     seed: int = Field(0, ge=0, description="Seed of the random order.", json_schema_extra=ui(advanced=True))
 
@@ -62,8 +65,10 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     for i, micrograph in enumerate(micrographs):
         ctx.step(i, len(micrographs), micrograph.name)
         if not len(matched[micrograph]):
-            ctx.warn(f"{micrograph.name} has no particles in {params.particles.name}: skipped, because its "
-                     "particles are unknown.")
+            ctx.warn(
+                f"{micrograph.name} has no particles in {params.particles.name}: skipped, because its "
+                "particles are unknown."
+            )
             continue
         picked = pick_boxes(
             open_source(micrograph).read(0),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from core.params import Params, ui
+import core
+from core.errors import AppError, InputError, ParamError
+from core.io.atomic import write_json
+from core.jobs.base import JobContext
+from core.params import Params, absolute, ui
+
+if TYPE_CHECKING:
+    from core.denoising.predict import Method, Step
+
+SETTINGS_FILE = "denoised.json"  # in the output folder: how its micrographs were made
 
 
 class PredictParams(Params):
@@ -17,12 +29,10 @@ class PredictParams(Params):
         description="Raw micrographs: a folder, or files.", json_schema_extra=ui(dialog="files")
     )
     model: str = Field(
-        description="model.safetensors of a training, or a baseline: gaussian:30 (full width in Å), wiener.",
+        description="model.safetensors of a training, or a baseline: gaussian:30 (half amplitude at 30 Å), wiener.",
         json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)"),
     )
-    output: Path = Field(
-        description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder")
-    )
+    output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
         0.6,
         ge=0,
@@ -45,3 +55,132 @@ class PredictParams(Params):
     device: str = Field("auto", description="auto, cpu, or cuda:0.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Number format of the output files.")
     overwrite: bool = Field(False, description="Denoise again what the output folder already holds.")
+
+
+def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
+    """Denoise every micrograph that the output folder lacks; unreadable ones are named at the end."""
+    from core.denoising.collect import micrograph_names
+    from core.denoising.predict import output_names
+    from core.images.source import list_micrographs
+
+    micrographs = list_micrographs(params.micrographs)
+    targets = output_names(micrograph_names(micrographs), params.output)
+    method, identity = _method(params)
+    _check_folder(params, targets, identity)
+    write_json(params.output / SETTINGS_FILE, identity)
+
+    missing = [m for m in micrographs if params.overwrite or not targets[m].exists()]
+    if ctx.continued and params.overwrite:  # a continued run keeps what it has already made
+        since = (ctx.run_dir / "job.toml").stat().st_mtime
+        missing = [m for m in missing if not targets[m].exists() or targets[m].stat().st_mtime < since]
+    skipped = len(micrographs) - len(missing)
+    failed: dict[str, AppError] = {}
+    pixels, cpu = 0, time.process_time()
+    for i, micrograph in enumerate(missing):
+        message = f"{i + 1} of {len(missing)}: {micrograph.name}"
+
+        def step(done: int, total: int, i: int = i, message: str = message) -> None:
+            ctx.step(i + done / max(total, 1), len(missing), message)
+
+        step(0, 1)
+        try:
+            pixels += _denoise(params, method, micrograph, targets[micrograph], step)
+        except InputError as err:
+            failed[micrograph.name] = err
+            ctx.warn(str(err))
+    cpu = time.process_time() - cpu
+    if failed:
+        first = next(iter(failed.values()))
+        raise InputError(
+            f"{len(failed)} of {len(missing)} micrographs could not be denoised ({', '.join(list(failed)[:3])}): "
+            f"{first.message}",
+            first.hint + f" The others are in {params.output}.",
+        )
+    ctx.step(1, 1, "Done")
+    speed = pixels / 1e6 / max(cpu, 1e-9)
+    return {
+        "summary": f"{len(missing)} micrographs denoised in {params.output}"
+        + (f", {skipped} were there already" if skipped else "")
+        + (f"; {speed:.2f} Mpx per CPU-second" if missing else ""),
+        "output": str(params.output),
+        "model": params.model,
+        "files": [str(targets[m]) for m in micrographs],
+        "inputs": [str(m) for m in micrographs],
+        "skipped": skipped,
+        "megapixels_per_cpu_second": round(speed, 4) if missing else None,
+    }
+
+
+def _denoise(params: PredictParams, method: Method, source: Path, target: Path, step: Step) -> int:
+    """Denoise one file; returns its number of pixels."""
+    from core.images.source import open_source
+    from core.io.mrc import write_mrc
+
+    opened = open_source(source)
+    if opened.n > 1:
+        raise InputError(
+            f"{source.name} is a stack of {opened.n} images, not a micrograph.",
+            "Average movies first (motion correction).",
+            source,
+        )
+    pixel_size = params.pixel_size or opened.pixel_size_a
+    image = opened.read(0)
+    result = method(image, source, pixel_size, step)
+    label = f"Vitreous {core.__version__} denoised ({method.name}): for seeing and picking"
+    is_mrc = not source.name.lower().endswith((".tif", ".tiff"))
+    write_mrc(target, result, pixel_size, like=source if is_mrc else None, dtype=params.dtype, label=label)
+    return image.size
+
+
+def _method(params: PredictParams) -> tuple[Method, dict[str, Any]]:
+    """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
+    from core.denoising.baselines import parse_baseline
+
+    baseline = parse_baseline(params.model)
+    identity: dict[str, Any] = {"dtype": params.dtype, "pixel_size": params.pixel_size}
+    if baseline is not None:
+        from core.denoising.predict import Gaussian, Wiener
+        from core.io.coordinates import read_noise_boxes
+
+        kind, resolution = baseline
+        identity["method"] = f"gaussian:{resolution:g}" if kind == "gaussian" else "wiener"
+        if kind == "gaussian":
+            return Gaussian(resolution), identity
+        identity["noise"] = str(params.noise) if params.noise else None
+        return Wiener(read_noise_boxes(params.noise) if params.noise else None), identity
+
+    from core.compute.devices import choose_device
+    from core.compute.parallel import Workers
+    from core.denoising.model import load_denoiser
+    from core.denoising.predict import Network
+
+    path = absolute(Path(params.model))
+    device = choose_device(params.device)
+    denoiser = load_denoiser(path, device)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
+    return Network(denoiser, params.keep_raw, Workers(device)), identity
+
+
+def _check_folder(params: PredictParams, targets: dict[Path, Path], identity: dict[str, Any]) -> None:
+    """Refuse to write over the inputs, or to add to outputs made in another way."""
+    for source, target in targets.items():
+        if target.exists() and target.samefile(source):
+            raise ParamError(
+                f"--output {params.output} is the folder of the raw micrographs.",
+                "Choose another folder: raw data are never overwritten.",
+                fields=("output",),
+            )
+    settings = params.output / SETTINGS_FILE
+    if params.overwrite or not settings.is_file() or not any(t.exists() for t in targets.values()):
+        return
+    try:
+        before = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before != identity:
+        raise ParamError(
+            f"{params.output} holds micrographs denoised with another model or other settings.",
+            "Choose another folder, or --overwrite.",
+            fields=("output", "overwrite"),
+        )

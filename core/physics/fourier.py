@@ -10,6 +10,16 @@ import numpy as np
 import scipy.fft
 
 
+def rfft2(image: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Real transform of the last two axes, zero-padded to `shape`; float32 stays single precision."""
+    return np.asarray(scipy.fft.rfft2(image, s=shape))
+
+
+def irfft2(spectrum: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Inverse of rfft2 onto a grid of `shape` (its last two axes)."""
+    return np.asarray(scipy.fft.irfft2(spectrum, s=shape[-2:]))
+
+
 def frequency_grid(height: int, width: int) -> np.ndarray:
     """Radial frequency of each rfft2 coefficient: (height, width // 2 + 1), cycles/px."""
     fy = np.fft.fftfreq(height).astype(np.float32)
@@ -27,13 +37,13 @@ def fourier_resample(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     new_h, new_w = shape
     if (new_h, new_w) == (height, width):
         return image
-    spectrum = scipy.fft.rfft2(image)
+    spectrum = rfft2(image)
     resized = np.zeros((new_h, new_w // 2 + 1), spectrum.dtype)
     rows, cols = min(height, new_h) // 2, min(width, new_w) // 2
     resized[:rows, :cols] = spectrum[:rows, :cols]
     resized[-rows + 1 :, :cols] = spectrum[-rows + 1 :, :cols]
     del spectrum
-    out = scipy.fft.irfft2(resized, s=shape, overwrite_x=True)
+    out = irfft2(resized, shape)
     out *= np.float32(new_h * new_w / (height * width))
     return out.astype(np.float32, copy=False)
 

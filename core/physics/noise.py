@@ -10,6 +10,8 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage as ndi
 
+from core.physics.fourier import irfft2, rfft2
+
 
 def noise_spectrum(patches: np.ndarray, size: int) -> np.ndarray:
     """Power spectrum of the noise on a (size, size // 2 + 1) grid, from (m, h, h) patches.
@@ -23,16 +25,16 @@ def noise_spectrum(patches: np.ndarray, size: int) -> np.ndarray:
     # one patch at a time: memory does not grow with their number
     power = np.zeros((n, n // 2 + 1))
     for patch in patches:
-        power += np.abs(scipy.fft.rfft2(patch - patch.mean(), s=(n, n))) ** 2
-    correlation = scipy.fft.irfft2(power / len(patches), s=(n, n))
-    pairs = scipy.fft.irfft2(np.abs(scipy.fft.rfft2(np.ones((h, h)), s=(n, n))) ** 2, s=(n, n))
+        power += np.abs(rfft2(patch - patch.mean(), (n, n))) ** 2
+    correlation = irfft2(power / len(patches), (n, n))
+    pairs = irfft2(np.abs(rfft2(np.ones((h, h)), (n, n))) ** 2, (n, n))
     lag = np.fft.fftfreq(n) * n
     distance = np.hypot(lag[:, None], lag[None])
     taper = np.exp(-0.5 * (distance / (0.35 * h)) ** 2) * (distance < 0.7 * h)
     correlation = np.where(taper > 0, correlation / np.maximum(pairs, 1.0) * taper, 0.0)
     if n != size:
         correlation = _crop_lags(correlation, size)
-    spectrum = scipy.fft.rfft2(correlation).real
+    spectrum = np.real(rfft2(correlation))
     return np.maximum(spectrum, 1e-4 * spectrum.mean()).astype(np.float32)
 
 
@@ -47,7 +49,7 @@ def gaussian_noise(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray
     """One Gaussian field (size, size) with the given power spectrum."""
     size = spectrum.shape[0]
     white = rng.standard_normal((size, size), dtype=np.float32)
-    return scipy.fft.irfft2(scipy.fft.rfft2(white) * np.sqrt(spectrum), s=(size, size)).astype(np.float32)
+    return irfft2(rfft2(white) * np.sqrt(spectrum), (size, size)).astype(np.float32)
 
 
 def noise_mosaic(patches: np.ndarray, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -67,7 +69,7 @@ def noise_mosaic(patches: np.ndarray, shape: tuple[int, int], rng: np.random.Gen
     field = np.zeros((rows * step + overlap, cols * step + overlap), np.float32)
     for i in range(rows):
         for j in range(cols):
-            patch = np.rot90(patches[rng.integers(len(patches))], rng.integers(4))
+            patch = np.rot90(patches[rng.integers(len(patches))], int(rng.integers(4)))
             if rng.random() < 0.5:
                 patch = patch[:, ::-1]
             field[i * step : i * step + h, j * step : j * step + h] += window * patch

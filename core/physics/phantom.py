@@ -68,7 +68,8 @@ def _specimens(rng: np.random.Generator, phantoms: int) -> Iterator[tuple[str, n
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
     """Uniform rotation matrix (3, 3), by a normalised Gaussian quaternion."""
-    w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
+    quaternion = rng.standard_normal(4)
+    w, x, y, z = quaternion / np.linalg.norm(quaternion)
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -114,8 +115,13 @@ def _ring(rng: np.random.Generator, blocks: list[np.ndarray]) -> list[np.ndarray
 
 def _rod(rng: np.random.Generator, blocks: list[np.ndarray]) -> list[np.ndarray]:
     """A short helical filament."""
-    count, rise, twist, radius = rng.integers(6, 24), rng.uniform(6, 25), rng.uniform(0.3, 2.8), rng.uniform(0, 30)
-    unit = _block(rng, blocks) + [radius, 0, 0]
+    count, rise, twist, radius = (
+        rng.integers(6, 24),
+        rng.uniform(6, 25),
+        rng.uniform(0.3, 2.8),
+        rng.uniform(0, 30),
+    )
+    unit = _block(rng, blocks) + np.array([radius, 0, 0])
     return [unit @ _about_z(twist * i).T + [0, 0, rise * i] for i in range(count)]
 
 
@@ -134,7 +140,7 @@ def _disc(rng: np.random.Generator, blocks: list[np.ndarray]) -> list[np.ndarray
     angle, r = rng.uniform(0, 2 * np.pi, count), radius * np.sqrt(rng.uniform(0, 1, count))
     parts = [np.stack([r * np.cos(angle), r * np.sin(angle), rng.uniform(-18, 18, count)], axis=1)]
     for _ in range(rng.integers(1, 6)):
-        parts.append(_block(rng, blocks) + [*(14 * rng.standard_normal(2)), rng.uniform(-45, 45)])
+        parts.append(_block(rng, blocks) + np.array([*(14 * rng.standard_normal(2)), rng.uniform(-45, 45)]))
     return parts
 
 

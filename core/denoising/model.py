@@ -1,0 +1,104 @@
+"""A trained denoiser on disk: weights as safetensors with its facts as JSON, in the file and beside it.
+
+No code runs when a model is loaded. Files of other programs (.pth) are refused by name.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from core.denoising.unet import UNet
+from core.errors import InputError
+from core.io.atomic import atomic_path, write_json
+
+FORMAT = "vitreous-denoiser-1"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model must know about the data it was trained for."""
+
+    method: str
+    widths: tuple[int, ...]
+    particle_diameter_px: float
+    pixel_size_a: float | None
+    canonical_diameter: float
+    calibration: float  # sigma of real empty patches over fine_sigma
+    sign: float  # -1 where particles are lighter than the ice
+    snr: float  # in-particle, where the network is used
+    gate_threshold: float  # noise sigmas
+    steps: int
+    val_loss: float
+    tslm: float  # share of the mean particle that the output (net and add-back) removes
+    tslm_network: float  # the same of the network alone
+    blank_rms: float  # rms of the network's output on the user's own noise, noise sigmas
+    specimens: tuple[str, ...] = ()
+    version: str = ""
+
+    def diameter_for(self, pixel_size_a: float | None) -> float:
+        """Particle diameter in px of a micrograph with this pixel size; the training's where either is unknown."""
+        if pixel_size_a and self.pixel_size_a:
+            return self.particle_diameter_px * self.pixel_size_a / pixel_size_a
+        return self.particle_diameter_px
+
+
+@dataclass
+class Denoiser:
+    """Network and facts, ready to use."""
+
+    net: UNet
+    facts: Facts
+
+
+def save_denoiser(path: Path, weights: dict[str, torch.Tensor], facts: Facts) -> None:
+    """Write model.safetensors and model.json, each complete or not at all."""
+    plain = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    meta = {"format": FORMAT, "facts": json.dumps(asdict(facts))}
+    with atomic_path(path) as partial:
+        save_file(plain, partial, metadata=meta)
+    write_json(path.with_suffix(".json"), {"format": FORMAT, **asdict(facts)})
+
+
+def load_denoiser(path: Path, device: torch.device) -> Denoiser:
+    """Load a model, or say in one sentence why it cannot be used."""
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist.", "Give a model.safetensors of a training, gaussian:30, or wiener.", path
+        )
+    if path.suffix in (".pth", ".pt", ".ckpt"):
+        raise InputError(
+            f"{path.name} is a PyTorch file of another program.",
+            "Such files can run code when read; use a model.safetensors trained here.",
+            path,
+        )
+    try:
+        with safe_open(path, framework="pt") as handle:
+            meta = handle.metadata() or {}
+            weights = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as err:
+        raise InputError(f"{path} is not a readable safetensors file ({err}).", "Train again.", path) from None
+    try:
+        if meta.get("format") != FORMAT:
+            raise ValueError("it was not written by this program")
+        facts = _facts(json.loads(meta["facts"]))
+        net = UNet(facts.widths)
+        net.load_state_dict(weights)
+    except (ValueError, KeyError, TypeError, RuntimeError) as err:
+        raise InputError(
+            f"{path} is not a denoiser of this version ({str(err).splitlines()[0]}).", "Train again.", path
+        ) from None
+    net.on(device).eval()
+    return Denoiser(net, facts)
+
+
+def _facts(values: dict[str, Any]) -> Facts:
+    known = {f.name for f in fields(Facts)}
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    return Facts(**values)

@@ -1,0 +1,107 @@
+"""One micrograph in, one denoised micrograph out: the methods that the predict job chooses from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from core.compute.parallel import Workers
+from core.denoising import baselines
+from core.denoising.canonical import crop, fine_sigma, to_canonical
+from core.denoising.inference import add_back, run_network
+from core.denoising.model import Denoiser
+from core.errors import InputError
+from core.io.coordinates import NoiseBoxes, match_names
+
+Step = Callable[[int, int], None]
+ASSUMED_DIAMETER_A = 150.0  # background scale of the linear filters, where no particle is known
+WIENER_BOX = 96  # px, where no patches are given
+
+
+class Method(Protocol):
+    """Denoises float32 (h, w) in the input's units; `pixel_size_a` may be unknown (None)."""
+
+    name: str
+
+    def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
+        """Denoise one micrograph."""
+        ...
+
+
+@dataclass
+class Network:
+    """A trained network with the gated add-back of raw detail."""
+
+    denoiser: Denoiser
+    keep_raw: float
+    workers: Workers
+    name: str = "network"
+
+    def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
+        """Denoise one micrograph."""
+        facts = self.denoiser.facts
+        canonical = to_canonical(image, facts.diameter_for(pixel_size_a), facts.sign)
+        sigma = np.float32(fine_sigma(canonical.image) * facts.calibration)
+        raw = canonical.image / sigma
+        out = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
+        out = add_back(out, raw, self.keep_raw, facts.gate_threshold, facts.canonical_diameter)
+        return canonical.restore(out * sigma)
+
+
+@dataclass
+class Gaussian:
+    """Gaussian low-pass with half amplitude at a resolution."""
+
+    resolution_a: float
+    name: str = "gaussian"
+
+    def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
+        """Denoise one micrograph."""
+        if pixel_size_a is None:
+            raise InputError(
+                f"{path.name} does not tell its pixel size, which gaussian:{self.resolution_a:g} needs.",
+                "State it with --pixel-size.",
+                path,
+            )
+        return baselines.gaussian(image, self.resolution_a, pixel_size_a)
+
+
+@dataclass
+class Wiener:
+    """Radial Wiener filter; noise from the given boxes, else from the calmest places."""
+
+    boxes: NoiseBoxes | None
+    diameter_px: float | None = None
+    name: str = "wiener"
+
+    def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
+        """Denoise one micrograph."""
+        diameter = self.diameter_px or ASSUMED_DIAMETER_A / (pixel_size_a or 1.0)
+        patches = self._given(image, path)
+        if patches is None:
+            patches = baselines.calm_patches(image, min(WIENER_BOX, *image.shape), diameter)
+        return baselines.wiener(image, patches, diameter)
+
+    def _given(self, image: np.ndarray, path: Path) -> np.ndarray | None:
+        if self.boxes is None:
+            return None
+        box = self.boxes.box_size or WIENER_BOX
+        crops = (crop(image, x, y, box) for x, y in match_names(self.boxes.positions, [path])[path])
+        found = [c for c in crops if c is not None]
+        return np.stack(found) if found else None
+
+
+def output_names(names: Mapping[Path, str], folder: Path) -> dict[Path, Path]:
+    """Where each micrograph's result goes: its own name ending in .mrc."""
+    out = {}
+    for path, name in names.items():
+        stem = name
+        for suffix in (".gz", ".bz2", ".mrcs", ".mrc", ".tiff", ".tif"):
+            stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
+        out[path] = folder / f"{stem}.mrc"
+    return out

@@ -1,0 +1,68 @@
+"""What a trained network does to the user's own data, measured without ground truth.
+
+On mosaics of the empty patches: how much it invents, which sets the threshold of the add-back gate. On the raw
+particle crops: how much of the mean particle is lost (TSLM), with and without the add-back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+import torch
+
+from core.compute.parallel import Workers
+from core.denoising.dataset import TrainingSet
+from core.denoising.inference import GATE_WINDOW, add_back, run_network
+from core.denoising.training import StructuralLoss
+from core.denoising.unet import UNet
+from core.physics.noise import noise_mosaic
+
+BLANKS, BLANK_SIDE = 6, 256
+GATE_SAFETY = 1.5  # threshold over the largest local response on the blanks
+LEAST_THRESHOLD = 0.02  # noise sigmas
+KEEP = 0.6  # the add-back that TSLM is reported for
+
+
+@dataclass(frozen=True)
+class Response:
+    """See core.denoising.model.Facts for the meaning of each."""
+
+    blank_rms: float
+    gate_threshold: float
+    tslm: float
+    tslm_network: float
+
+
+def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, workers: Workers) -> Response:
+    """Measure a network on the training set's own empty patches and raw particles."""
+    diameter = data.recipe.diameter
+    level = structural.log_snr
+    rng = np.random.default_rng([int(data.manifest["seed"]), 11])
+    groups = [data.noise[data.group == g] for g in np.unique(data.group)]
+    rms, local = [], []
+    for i in range(BLANKS):
+        blank = noise_mosaic(groups[i % len(groups)], (BLANK_SIDE, BLANK_SIDE), rng)
+        out = run_network(net, np.ascontiguousarray(blank), level, workers)
+        rms.append(float((out**2).mean()))
+        local.append(np.sqrt(ndi.gaussian_filter(out * out, GATE_WINDOW * diameter)))
+    threshold = max(LEAST_THRESHOLD, GATE_SAFETY * float(np.percentile(np.stack(local), 99)))
+    alone = structural.whole(net)
+    return Response(
+        float(np.sqrt(np.mean(rms))), threshold, _with_add_back(net, structural, threshold, diameter), alone
+    )
+
+
+def _with_add_back(net: UNet, structural: StructuralLoss, threshold: float, diameter: float) -> float:
+    template = structural.template.cpu().numpy()
+    shares = []
+    crops = structural.crops[:256]
+    with torch.inference_mode():
+        images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(structural.device)
+        level = torch.full((len(crops),), structural.log_snr, device=structural.device)
+        outputs = net(images, level)[:, 0].float().cpu().numpy()
+    for crop, output in zip(crops, outputs, strict=True):
+        result = add_back(output, crop, KEEP, threshold, diameter)
+        shares.append(float(((crop - result) * template).sum()))
+    return float(np.mean(shares))

@@ -1,0 +1,184 @@
+"""The parts of training: objective, structural loss, moving average, checkpoint. The loop is core/jobs/train.py.
+
+TSLM, as this program defines it: the share of the mean raw particle of s1 that the network removes,
+mean over crops of <y - f(y), t> / <t, t>, where t is the rotational average of all s1 crops. Noise has no part in it
+on average; 0 is ideal, 1 means that the particles are gone. Its square is in the objective.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.denoising.collect import disc, radial_mean
+from core.denoising.unet import UNet
+from core.errors import InputError
+from core.io.atomic import atomic_path, write_json
+
+POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
+WARM_UP = 30  # steps
+EMA_DECAY = 0.995
+FINAL_RATE = 0.02  # of the peak learning rate
+STRUCTURAL_EVERY = 4  # steps
+MOST_PAIRS = 8  # computed at once on one core: a stop is seen between parts
+
+
+def denoising_loss(
+    output: Tensor,  # (b, 1, h, w)
+    target: Tensor,  # (b, 1, h, w)
+) -> Tensor:
+    """Mean squared error over the signal's power, so that every noise level counts about the same."""
+    power = target.square().mean((1, 2, 3), keepdim=True)
+    return ((output - target).square() / (power + POWER_FLOOR)).mean()
+
+
+class StructuralLoss:
+    """TSLM on the raw particle crops of s1: (n, s, s), canonical, noise sigmas, centred at s // 2."""
+
+    def __init__(self, particles: np.ndarray, diameter: float, log_snr: float, device: torch.device) -> None:
+        side = particles.shape[-1] - particles.shape[-1] % 16
+        self.crops = particles[:, :side, :side]
+        self.log_snr, self.device = log_snr, device
+        template = radial_mean(particles.mean(axis=0)) * disc(particles.shape[-1], 0.7 * diameter)
+        template = template[:side, :side]
+        self.template = torch.from_numpy(template / max(float((template**2).sum()), 1e-12)).to(device)
+
+    def removed(self, net: UNet, crops: np.ndarray) -> Tensor:
+        """Share of the mean particle removed from these crops (b, s, s)."""
+        images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(self.device)
+        level = torch.full((len(crops),), self.log_snr, device=self.device)
+        residual = (images - net(images, level))[:, 0].mean(0)
+        return (residual * self.template).sum()
+
+    def loss(self, net: UNet, step: int, seed: int, count: int = 16) -> Tensor:
+        """Squared share on a random batch that depends on (seed, step) only."""
+        rng = np.random.default_rng([seed, 3, step])
+        chosen = rng.integers(len(self.crops), size=count)
+        turned = np.rot90(self.crops[chosen], int(rng.integers(4)), axes=(1, 2))
+        return self.removed(net, turned).square()
+
+    def whole(self, net: UNet, most: int = 512) -> float:
+        """TSLM over (at most `most` of) the set."""
+        values = []
+        with torch.inference_mode():
+            for first in range(0, min(len(self.crops), most), 64):
+                values.append(float(self.removed(net, self.crops[first : min(first + 64, most)])))
+        return float(np.mean(values))
+
+
+def learning_rate(step: int, share: float, peak: float) -> float:
+    """Warm-up over the first steps, then a cosine over the share (0..1) of the training that is done."""
+    cosine = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    return peak * min(1.0, (step + 1) / WARM_UP) * cosine
+
+
+Piece = Callable[[], Tensor]  # a part of the objective; the parts add up
+
+
+def objective(
+    net: UNet, batch: list[Tensor], structural: StructuralLoss, step: int, params: Any, parts: int
+) -> list[tuple[UNet, Piece]]:
+    """The objective of one step in parts that can be computed side by side: slices of the batch, and TSLM."""
+    noisy, target, level = batch
+    count = len(noisy)
+    size = max(1, min(MOST_PAIRS, -(-count // parts)))
+
+    def slice_loss(part: slice) -> Tensor:
+        output = net(noisy[part], level[part])
+        return denoising_loss(output, target[part]) * (len(output) / count)
+
+    pieces: list[Piece] = [partial(slice_loss, slice(i, i + size)) for i in range(0, count, size)]
+    if params.structural_weight > 0 and step % STRUCTURAL_EVERY == 0:
+        weight = STRUCTURAL_EVERY * params.structural_weight
+        pieces.append(lambda: weight * structural.loss(net, step, params.seed))
+    return [(net, piece) for piece in pieces]
+
+
+def gradient(piece: tuple[UNet, Piece]) -> tuple[float, tuple[Tensor, ...]]:
+    """Value of one part and its gradient by the weights; touches nothing shared."""
+    net, compute = piece
+    value = compute()
+    return float(value.detach()), torch.autograd.grad(value, list(net.parameters()))
+
+
+def set_gradient(net: UNet, gradients: list[tuple[Tensor, ...]]) -> None:
+    """Add the parts up in their order, so that the sum does not depend on timing."""
+    for weight, *parts in zip(net.parameters(), *gradients, strict=True):
+        total = parts[0].clone()
+        for part in parts[1:]:
+            total += part
+        weight.grad = total
+
+
+class Average:
+    """Exponential moving average of the weights; what is validated and shipped."""
+
+    def __init__(self, net: UNet) -> None:
+        self.net = UNet(net.widths).on(next(net.parameters()).device).eval()
+        self.net.load_state_dict(net.state_dict())
+        self.net.requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, net: UNet, step: int) -> None:
+        """Follow the network; the average is short in the beginning."""
+        decay = min(EMA_DECAY, (step + 1) / (step + 10))
+        for mine, new in zip(self.net.parameters(), net.parameters(), strict=True):
+            mine.lerp_(new, 1 - decay)
+
+
+def save_checkpoint(
+    folder: Path,
+    net: UNet,
+    average: Average,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    facts: dict,
+) -> None:
+    """Everything an exact resume needs, in one safetensors file; checkpoint.json repeats the facts for people."""
+    tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.net.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in best.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    with atomic_path(folder / "checkpoint.safetensors") as partial:
+        save_file(plain, partial, metadata={"facts": json.dumps(facts)})
+    write_json(folder / "checkpoint.json", facts)
+
+
+def load_checkpoint(
+    folder: Path, net: UNet, average: Average, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Restore what `save_checkpoint` wrote; returns the facts and the best weights so far."""
+    path = folder / "checkpoint.safetensors"
+    try:
+        with safe_open(path, framework="pt") as handle:
+            facts = json.loads((handle.metadata() or {})["facts"])
+            tensors = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+        net.load_state_dict(_under(tensors, "net."))
+        average.net.load_state_dict(_under(tensors, "average."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "adam.").items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as err:
+        raise InputError(
+            f"{path} cannot be resumed ({str(err).splitlines()[0]}).", "Train into a new folder.", path
+        ) from None
+    return facts, _under(tensors, "best.")
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
