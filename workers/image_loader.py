@@ -16,7 +16,6 @@ from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
 from core.errors import AppError, InputError, ResourceError
 from core.images.cache import ImageCache
 from core.images.pyramid import Cancelled, Pyramid, build_pyramid
-from core.images.source import file_key, open_source
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +88,8 @@ class _LoadThread(QThread):
             self.broken.emit(ticket, InputError(f"{path.name} could not be loaded: {error}.", "See the log.", path))
 
     def _prefetch(self, path: Path, generation: int) -> None:
+        from core.images.source import open_source
+
         try:
             source = open_source(path)
             needed = source.shape[0] * source.shape[1] * 4 * _PYRAMID_FACTOR
@@ -98,6 +99,8 @@ class _LoadThread(QThread):
             log.debug("Not prefetched: %s (%r)", path, error)  # the user hears of it when asking for this one
 
     def _load(self, path: Path, index: int, generation: int) -> Pyramid:
+        from core.images.source import file_key, open_source  # here: the window starts faster without
+
         def cancelled() -> bool:
             return self._generation != generation
 
