@@ -1,6 +1,7 @@
 """MRC files: every mode, both byte orders, damage, and what a written file says to other programs."""
 
 import bz2
+import errno
 import gzip
 import logging
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from core.errors import AppError, InputError
+from core.errors import AppError, InputError, ResourceError
 from core.io.mrc import MrcStackWriter, open_mrc, read_header, read_image, write_mrc
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -254,6 +255,20 @@ def test_stack_writer_leaves_nothing_after_an_exception_or_without_images(tmp_pa
         pass
     with pytest.raises(ValueError), MrcStackWriter(tmp_path / "c.mrcs", 1, 4, 4) as writer:
         writer.append(np.zeros((4, 5), np.float32))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_in_the_middle_of_a_stack_is_a_sentence(tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stack = MrcStackWriter(tmp_path / "s.mrcs", 2, 4, 4)
+    with pytest.raises(ResourceError, match=r"s\.mrcs"), stack as writer:  # noqa: PT012
+        writer.append(np.zeros((4, 4), np.float32))
+        monkeypatch.setattr("core.io.mrc_write._write_section", full)
+        writer.append(np.zeros((4, 4), np.float32))
+    with pytest.raises(ResourceError, match=r"o\.mrc"):
+        write_mrc(tmp_path / "o.mrc", coordinates(), 1.0)
     assert list(tmp_path.iterdir()) == []
 
 
