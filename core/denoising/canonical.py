@@ -70,7 +70,7 @@ def _block_mean(image: np.ndarray, factor: int) -> np.ndarray:
     sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float32), cols, axis=1)
     heights = np.diff(np.append(rows, image.shape[0]))
     widths = np.diff(np.append(cols, image.shape[1]))
-    areas = np.outer(heights, widths).astype(np.float32)
+    areas = (heights.reshape(-1, 1) * widths).astype(np.float32)
     return np.asarray(sums / areas, np.float32)
 
 

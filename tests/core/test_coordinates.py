@@ -1,0 +1,124 @@
+"""Positions: RELION dialects, names with folders and uids, CryoDDM's text, and files that are none of these."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.io import coordinates as co
+
+DIALECTS = {
+    "3.0": "data_\n\nloop_\n_rlnMicrographName #1\n_rlnCoordinateY #2\n_rlnCoordinateX #3\na.mrc 20 10\nb.mrc 40 30\n",
+    "3.1": "# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnVoltage #2\n1 300\n\n\n"
+    "# version 30001\n\ndata_particles\n\nloop_\n_rlnCoordinateX #1\n_rlnMicrographName #2\n_rlnCoordinateY #3\n"
+    "10.0 MotionCorr/job002/a.mrc 20.0\n30.0 MotionCorr/job002/b.mrc 40.0\n",
+    "5": "# version 50001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnImagePixelSize #2\n1 1.5\n\n"
+    "data_particles\n\nloop_\n_rlnTomoName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\n_rlnMicrographName #4\n"
+    "x 10 20 a.mrc\nx 30 40 b.mrc\n",
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_columns_are_found_by_name_in_every_dialect(tmp_path, dialect):
+    path = tmp_path / "p.star"
+    path.write_text(DIALECTS[dialect])
+    found = co.match_names(co.read_particles(path), [Path("/x/a.mrc"), Path("/x/b.mrc"), Path("/x/c.mrc")])
+    np.testing.assert_allclose(found[Path("/x/a.mrc")], [[10, 20]])
+    np.testing.assert_allclose(found[Path("/x/b.mrc")], [[30, 40]])
+    assert found[Path("/x/c.mrc")].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mic_1.mrc",
+        "Micrographs/mic_1.mrc",
+        "J12/imported/002345678901234567890_mic_1.mrc",
+        "mic_1.mrc.gz",
+        "mic_1.tiff",
+        "C:\\data\\mic_1.mrc",
+    ],
+)
+def test_names_match_without_folder_uid_and_suffix(name):
+    found = co.match_names({name: np.array([[1.0, 2.0]])}, [Path("/d/mic_1.mrc"), Path("/d/mic_10.mrc")])
+    assert len(found[Path("/d/mic_1.mrc")]) == 1
+    assert len(found[Path("/d/mic_10.mrc")]) == 0
+
+
+def test_equal_names_in_two_folders_are_told_apart():
+    positions = {"a/m.mrc": np.array([[1.0, 1.0]]), "b/m.mrc": np.array([[2.0, 2.0], [3.0, 3.0]])}
+    found = co.match_names(positions, [Path("/d/a/m.mrc"), Path("/d/b/m.mrc")])
+    assert [len(v) for v in found.values()] == [1, 2]
+
+
+def test_relion_manual_picks_of_one_micrograph_match_by_file_name(tmp_path):
+    path = tmp_path / "mic_7_manualpick.star"
+    path.write_text("data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n5 6\n7 8\n")
+    found = co.match_names(co.read_particles(path), [tmp_path / "mic_7.mrc"])
+    np.testing.assert_allclose(found[tmp_path / "mic_7.mrc"], [[5, 6], [7, 8]])
+
+
+def test_a_list_of_coordinate_files_is_followed(tmp_path):
+    (tmp_path / "picks").mkdir()
+    (tmp_path / "picks/m_manualpick.star").write_text("data_\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n5 6\n")
+    (tmp_path / "manualpick.star").write_text(
+        "data_coordinate_files\n\nloop_\n_rlnMicrographName\n_rlnMicrographCoordinates\n"
+        "mrc/m.mrc picks/m_manualpick.star\n"
+    )
+    found = co.read_particles(tmp_path / "manualpick.star")
+    np.testing.assert_allclose(found["mrc/m.mrc"], [[5, 6]])
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".star"])
+def test_noise_boxes_survive_a_round_trip(tmp_path, suffix):
+    boxes = {"a b.mrc": np.array([[10.0, 20.0]]), "c.mrc": np.array([[1.0, 2.0], [300.0, 4.0]])}
+    path = tmp_path / f"noise{suffix}"
+    co.write_noise_boxes(path, boxes, 64)
+    again = co.read_noise_boxes(path)
+    assert again.count == 3
+    assert again.box_size == (64 if suffix == ".star" else None)
+    for name, xy in boxes.items():
+        np.testing.assert_allclose(again.positions[name], xy)
+
+
+def test_text_is_cryoddm_format_name_x_y(tmp_path):
+    co.write_noise_boxes(tmp_path / "n.txt", {"m.mrc": np.array([[400.0, 900.0]])}, 64)
+    assert (tmp_path / "n.txt").read_text() == "m.mrc 400 900\n"
+
+
+BAD = {
+    "binary.star": b"\x00\x01\x02" * 50,
+    "empty.star": b"",
+    "prose.star": b"dear reader, this is not a table\n",
+    "no_xy.star": b"data_\n\nloop_\n_rlnMicrographName #1\na.mrc\n",
+    "no_loop.star": b"data_\n\n_rlnMicrographName #1\n_rlnCoordinateX #2\n_rlnCoordinateY #3\na.mrc 1 2\n",
+    "words.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc one 2\n",
+    "ragged.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc 1\nb.mrc 1 2\n",
+    "nan.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc nan 2\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_star_files_are_refused_in_one_sentence_with_their_name(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(BAD[name])
+    with pytest.raises(InputError) as caught:
+        co.read_particles(path)
+    assert name in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["m.mrc 1\n", "m.mrc x y\n", "", "\xff\xfe"])
+def test_bad_noise_text_is_refused(tmp_path, text):
+    path = tmp_path / "noise.txt"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"noise\.txt"):
+        co.read_noise_boxes(path)
+
+
+def test_missing_files_are_refused(tmp_path):
+    for read in (co.read_particles, co.read_noise_boxes):
+        with pytest.raises(InputError, match="does not exist"):
+            read(tmp_path / "nothing.star")
