@@ -50,12 +50,8 @@ def show_error(parent: QWidget | None, err: BaseException) -> None:
 def show_bug(parent: QWidget | None, summary: str, trace: str) -> None:
     """Show a bug with its details and a button that copies the report."""
     report = f"{summary}\n\n{versions()}\n\n{trace}"
-    box = QMessageBox(
-        QMessageBox.Icon.Critical, "Vitreous", "Something went wrong inside Vitreous.", parent=parent
-    )
-    box.setInformativeText(
-        f"{summary}\n\nYour files are as they were. The copied report tells what happened."
-    )
+    box = QMessageBox(QMessageBox.Icon.Critical, "Vitreous", "Something went wrong inside Vitreous.", parent=parent)
+    box.setInformativeText(f"{summary}\n\nYour files are as they were. The copied report tells what happened.")
     box.setDetailedText(report)
     box.addButton(QMessageBox.StandardButton.Close)
     copy = QPushButton("Copy report", box)

@@ -11,9 +11,7 @@ from PySide6.QtWidgets import QApplication
 
 from app import errors, theme
 
-NO_DISPLAY = (
-    "There is no display here, so the window stays closed. The jobs run without it: python main.py --help"
-)
+NO_DISPLAY = "There is no display here, so the window stays closed. The jobs run without it: python main.py --help"
 
 
 def check_display() -> str:

@@ -10,6 +10,7 @@ import string
 import tomllib
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -94,8 +95,9 @@ def set_state(widget: QWidget, name: str, value: str) -> None:
     if widget.property(name) == value:
         return
     widget.setProperty(name, value)
-    widget.style().unpolish(widget)
-    widget.style().polish(widget)
+    if widget.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):  # otherwise the first showing does it
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 def icon() -> QIcon:

@@ -36,20 +36,20 @@ TAB_OF_JOB = {
 SCAN_MS = 5000
 
 
-def make_tab(name: str, session: Session) -> QWidget:
+def make_tab(name: str, session: Session, parent: QWidget | None) -> QWidget:
     """Build the page of a tab; its modules are imported now and not before."""
     if name == "forward":
         from app.tabs.forward import ForwardTab
 
-        return ForwardTab(session)
+        return ForwardTab(session, parent)
     if name == "train":
         from app.tabs.train import TrainTab
 
-        return TrainTab(session)
+        return TrainTab(session, parent)
     if name == "predict":
         from app.tabs.predict import PredictTab
 
-        return PredictTab(session)
+        return PredictTab(session, parent)
     if name == "reconstruct":
         from app.tabs.reconstruct import ReconstructTab
 
@@ -99,7 +99,7 @@ class MainWindow(QMainWindow):
     def page(self, name: str) -> Any:
         """The page of a tab, built if it is not there yet."""
         if name not in self._pages:
-            page = make_tab(name, self.session)
+            page = make_tab(name, self.session, self.rooms.widget(TABS.index(name)))
             self._pages[name] = page
             self._holders[name].addWidget(page)
         return self._pages[name]

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.tabs.job_tab import JobTab
 from app.widgets.image_strip import ImageStrip
-from app.widgets.metric_plot import MetricPlot, warm_up
+from app.widgets.metric_plot import MetricPlot, library
 
 
 class ForwardTab(JobTab):
@@ -52,7 +52,7 @@ class ForwardTab(JobTab):
             splitter.setHandleWidth(10)
             splitter.setObjectName("cards")
         whole.setSizes([3000, 2000])
-        warm_up(whole)
+        library().ask()
         return whole
 
     def clear_view(self) -> None:

@@ -42,6 +42,7 @@ class HomeJobs(QObject):
         frame.addWidget(self.banner)
         self.banner_frame.hide()
         self.banner.next.clicked.connect(self._next)
+        self.banner.dismissed.connect(self._hide)
         self.banner.detail.clicked.connect(self._detail)
         session.run_started.connect(self._on_run_started)
 
@@ -116,13 +117,18 @@ class HomeJobs(QObject):
         self.banner.show_text(state, text, hint, detail, next_step)
         self.banner_frame.show()
 
+    def _hide(self) -> None:
+        self.banner_frame.hide()
+        self.bar.hide()
+
     def _on_done(self, result: dict[str, Any]) -> None:
+        self.bar.hide()
         text = str(result.get("summary") or "Done.")
         if self.worker is not None and self.worker.job == "demo":
             self._show("done", text, "", "Open the report", "Show the result →")
             self._tab.session.handed_over.emit("demo", result)
             return
-        self._show("done", text, "Undo (Ctrl+Z) brings the earlier boxes back.", "", "Use in Forward →")
+        self._show("done", text, "Undo (Ctrl+Z) brings the earlier boxes back.")
         self._take_boxes(Path(str(result.get("output", ""))))
 
     def _take_boxes(self, path: Path) -> None:
@@ -160,8 +166,6 @@ class HomeJobs(QObject):
     def _next(self) -> None:
         if self.worker is not None and self.worker.job == "demo":
             self._session.handed_over.emit("demo", self.worker.result)
-        else:
-            self._tab.use_in_forward()
 
     def _detail(self) -> None:
         worker = self.worker

@@ -35,34 +35,34 @@ class JobTab(QWidget):
     next_text = ""  # "Use in Train ->"
     output_name = ""  # folder name suggested below the project folder
 
-    def __init__(self, session: Session) -> None:
-        super().__init__()
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.session = session
         self.worker: JobWorker | None = None
         self.result: dict[str, Any] = {}
         self._suggested = ""
-        self.form = ParamsForm(job_params(self.job))
-        self.run_bar = RunBar(self.run_text)
         self.banner = Banner()
-        self.view = self.build_view()
+        # Parents first, then what goes into them: with a style sheet, moving a finished subtree into its
+        # parent styles every widget of it again.
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(self._build_side())
-        right = QWidget()
+        whole.addWidget(self.splitter, 1)
+        self.run_bar = RunBar(self.run_text)
+        whole.addWidget(self.run_bar)
+        self._build_side()
+        right = QWidget(self.splitter)
         room = QVBoxLayout(right)
         room.setContentsMargins(14, 14, 14, 14)
         room.setSpacing(10)
         room.addWidget(self.banner)
+        self.view = self.build_view()
         room.addWidget(self.view, 1)
-        self.splitter.addWidget(right)
         self.splitter.setStretchFactor(1, 1)
         self._arranged = False
         self.splitter.splitterMoved.connect(lambda *_: self._keep_splitter())
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(0)
-        whole.addWidget(self.splitter, 1)
-        whole.addWidget(self.run_bar)
         self.run_bar.run_clicked.connect(self.start)
         self.banner.next.clicked.connect(self.go_next)
         self.banner.detail.clicked.connect(self._show_detail)
@@ -111,30 +111,31 @@ class JobTab(QWidget):
 
     # ---- common ----------------------------------------------------------------------------------------
 
-    def _build_side(self) -> QWidget:
-        side = QFrame()
+    def _build_side(self) -> None:
+        side = QFrame(self.splitter)
         side.setObjectName("side")
-        body = QWidget()
-        body.setObjectName("formBody")
-        inner = column(spacing=10, margins=(16, 4, 12, 14))
-        body.setLayout(inner)
-        header = self.form_header()
-        if header is not None:
-            inner.addWidget(header)
-        inner.addWidget(self.form, 1)
-        scroll = QScrollArea()
-        scroll.setWidget(body)
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        top = column(label(self.title, "title"), label(self.sentence, "muted", wrap=True), margins=(16, 14, 14, 6))
+        side.setMinimumWidth(self.fontMetrics().averageCharWidth() * 40)
         whole = QVBoxLayout(side)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
-        whole.addLayout(top)
+        texts = (label(self.title, "title"), label(self.sentence, "muted", wrap=True))
+        whole.addLayout(column(*texts, margins=(16, 14, 14, 6)))
+        scroll = QScrollArea()
         whole.addWidget(scroll, 1)
-        side.setMinimumWidth(self.fontMetrics().averageCharWidth() * 40)
-        return side
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        body = QWidget()
+        body.setObjectName("formBody")
+        scroll.setWidget(body)
+        inner = QVBoxLayout(body)
+        inner.setSpacing(10)
+        inner.setContentsMargins(16, 4, 12, 14)
+        header = self.form_header()
+        if header is not None:
+            inner.addWidget(header)
+        self.form = ParamsForm(job_params(self.job), parent=body)
+        inner.addWidget(self.form, 1)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

@@ -21,7 +21,8 @@ from core.errors import AppError
 from workers.image_loader import ImageLoader
 from workers.task import run_task
 
-LABELS = ("raw", "denoised: for seeing and picking; extract particles from raw")
+LABELS = ("raw", "denoised")
+ADVICE = "Denoised: for seeing and picking. Extract particles from the raw micrographs."
 METHODS = {"model": "", "gaussian": "gaussian:30", "wiener": "wiener"}
 FOLDERS = {"model": "denoised", "gaussian": "denoised-gaussian", "wiener": "denoised-wiener"}
 TIPS = {
@@ -40,11 +41,11 @@ class PredictTab(JobTab):
     run_text = "Denoise"
     output_name = FOLDERS["model"]
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         self.outputs: dict[Path, Path] = {}
         self._model = ""
         self._method = "model"
-        super().__init__(session)
+        super().__init__(session, parent)
         self._pair: dict[str, Any] = {}
         self._tickets = {"raw": -1, "denoised": -1}
         self._asked: tuple[Any, ...] = ()
@@ -85,14 +86,15 @@ class PredictTab(JobTab):
         right = QWidget()
         inside = QVBoxLayout(right)
         inside.setContentsMargins(8, 0, 0, 0)
-        inside.addWidget(self.compare)
+        inside.addWidget(self.compare, 1)
+        inside.addWidget(label(ADVICE, "muted", wrap=True))
         whole = QSplitter()
         whole.setChildrenCollapsible(False)
         whole.addWidget(left)
         whole.addWidget(right)
         whole.setStretchFactor(1, 1)
         unit = self.fontMetrics().averageCharWidth()
-        whole.setSizes([unit * 30, unit * 110])
+        whole.setSizes([unit * 40, unit * 110])
         return whole
 
     # ---- method ----------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ class PredictTab(JobTab):
 
     def _state_of(self, path: Path) -> str:
         if path in self.outputs:
-            return "denoised"
+            return "done"
         working = self.worker is not None and self.worker.active
         return "now" if working and path.name in (self.worker.message if self.worker else "") else "–"
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.tabs.job_tab import JobTab
 from app.widgets.image_strip import ImageStrip
-from app.widgets.metric_plot import MetricPlot, warm_up
+from app.widgets.metric_plot import MetricPlot, library
 
 
 class TrainTab(JobTab):
@@ -47,7 +47,7 @@ class TrainTab(JobTab):
         whole.setHandleWidth(10)
         whole.setObjectName("cards")
         whole.setSizes([3000, 2200])
-        warm_up(whole)
+        library().ask()
         return whole
 
     def clear_view(self) -> None:

@@ -22,9 +22,7 @@ class EmptyPage(QWidget):
         super().__init__()
         self.files_button = button("Open micrographs…", "primary", "MRC or TIFF files (Ctrl+O)")
         self.folder_button = button("Open folder…", tip="All micrographs of a folder")
-        self.demo_button = button(
-            "Try the demo", tip="Three real micrographs: pick noise, train, denoise, report"
-        )
+        self.demo_button = button("Try the demo", tip="Three real micrographs: pick noise, train, denoise, report")
         self.files_button.clicked.connect(self.open_files)
         self.folder_button.clicked.connect(self.open_folder)
         self.demo_button.clicked.connect(self.demo)
@@ -52,9 +50,7 @@ class EmptyPage(QWidget):
         body.setSpacing(14)
         body.addWidget(label("Vitreous", "title"))
         body.addWidget(
-            label(
-                "Learn the noise of your own micrographs, and see the particles below it.", "muted", wrap=True
-            )
+            label("Learn the noise of your own micrographs, and see the particles below it.", "muted", wrap=True)
         )
         cards = QHBoxLayout()
         cards.setSpacing(14)
@@ -70,9 +66,7 @@ class EmptyPage(QWidget):
     def _card(self, title: str, text: str, buttons: QHBoxLayout) -> QFrame:
         card = QFrame()
         card.setObjectName("card")
-        inside = column(
-            label(title, "heading"), label(text, "muted", wrap=True), spacing=8, margins=(18, 16, 18, 16)
-        )
+        inside = column(label(title, "heading"), label(text, "muted", wrap=True), spacing=8, margins=(18, 16, 18, 16))
         inside.addStretch(1)
         inside.addLayout(buttons)
         card.setLayout(inside)

@@ -181,11 +181,7 @@ class PathBox(QWidget):
 
     def _show(self) -> None:
         summary = self._many and len(self._paths) > 2
-        text = (
-            f"{len(self._paths)} files in {Path(self._paths[0]).parent}"
-            if summary
-            else "; ".join(self._paths)
-        )
+        text = f"{len(self._paths)} files in {Path(self._paths[0]).parent}" if summary else "; ".join(self._paths)
         self.line.blockSignals(True)
         self.line.setText(text)
         self.line.blockSignals(False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app import theme
 
@@ -60,6 +60,8 @@ def button(text: str, role: str = "", tip: str = "") -> QPushButton:
 class Banner(QFrame):
     """How a run ended: a sentence, a hint, and at most two buttons (a detail and the next step)."""
 
+    dismissed = Signal()
+
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("banner")
@@ -69,6 +71,11 @@ class Banner(QFrame):
             part.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.detail = button("")
         self.next = button("", "primary")
+        self.close_button = QToolButton()
+        self.close_button.setText("✕")
+        self.close_button.setToolTip("Hide this message")
+        self.close_button.setAccessibleName("Hide this message")
+        self.close_button.clicked.connect(self.dismiss)
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.text)
@@ -78,7 +85,13 @@ class Banner(QFrame):
         row.addLayout(words, 1)
         row.addWidget(self.detail)
         row.addWidget(self.next)
+        row.addWidget(self.close_button)
         self.hide()
+
+    def dismiss(self) -> None:
+        """Hide, and say so."""
+        self.hide()
+        self.dismissed.emit()
 
     def show_text(self, state: str, text: str, hint: str = "", detail: str = "", next_step: str = "") -> None:
         """Show; `state` is done, failed, stopped or warning. Empty button texts hide the buttons."""
@@ -92,9 +105,7 @@ class Banner(QFrame):
         self.show()
 
 
-def column(
-    *widgets: QWidget, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)
-) -> QVBoxLayout:
+def column(*widgets: QWidget, spacing: int = 6, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> QVBoxLayout:
     """A vertical layout of widgets."""
     layout = QVBoxLayout()
     layout.setSpacing(spacing)

@@ -1,4 +1,4 @@
-"""Live curves of a job's metrics. pyqtgraph is imported when the first point arrives, not before.
+"""Live curves of a job's metrics. pyqtgraph is imported in a task when a tab with curves is built, not before.
 
 Numbers come in as they are; nothing is smoothed or left out. Export CSV writes every point.
 """
@@ -6,19 +6,25 @@ Numbers come in as they are; nothing is smoothed or left out. Export CSV writes 
 from __future__ import annotations
 
 import csv
+import functools
+import importlib
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QSizePolicy, QToolButton, QVBoxLayout
 
 from app import theme
 from app.errors import show_error
 from app.widgets.labels import label, row
 from core.errors import AppError
+from workers.task import run_task
+
+logger = logging.getLogger(__name__)
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 
@@ -62,6 +68,7 @@ class MetricPlot(QFrame):
         self._body.addWidget(self.empty, 1)
         self.log_y.setEnabled(False)
         self.export.setEnabled(False)
+        library().ready.connect(self._on_library)
 
     def add_points(self, points: list[tuple[str, float, float]]) -> None:
         """Add (name, value, step) points; names that are not shown here are passed over."""
@@ -108,6 +115,10 @@ class MetricPlot(QFrame):
             writer.writerows([name, f"{x:.10g}", f"{y:.10g}"] for x, y in points)
         return out.getvalue()
 
+    def _on_library(self) -> None:
+        if any(self._points.values()):
+            self._draw(set(self._points))
+
     def _make_plot(self) -> None:
         import pyqtgraph as pg
 
@@ -128,6 +139,9 @@ class MetricPlot(QFrame):
         self._apply_log()
 
     def _draw(self, names: set[str]) -> None:
+        if not library().loaded:
+            library().ask()
+            return  # _on_library draws what came meanwhile
         if self._plot is None:
             self._make_plot()
         for name in names:
@@ -200,10 +214,32 @@ class MetricPlot(QFrame):
             show_error(self, err)
 
 
-def warm_up(parent: QWidget) -> None:
-    """Import pyqtgraph in the background, so that the first point does not make the window wait."""
-    import importlib
+class _Library(QObject):
+    """pyqtgraph, imported once in a task: its 0.7 s of importing must not stop the window."""
 
-    from workers.task import run_task
+    ready = Signal()
 
-    run_task(lambda: importlib.import_module("pyqtgraph"), lambda _: None, lambda _: None, parent)
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded = False
+        self._asked = False
+
+    def ask(self) -> None:
+        """Import it if that has not begun; `ready` follows."""
+        if not self._asked:
+            self._asked = True
+            run_task(lambda: importlib.import_module("pyqtgraph"), self._on_loaded, self._on_failed)
+
+    def _on_loaded(self, _: object) -> None:
+        self.loaded = True
+        self.ready.emit()
+
+    def _on_failed(self, err: AppError) -> None:
+        self._asked = False
+        logger.error("curves cannot be shown: %s", err)
+
+
+@functools.cache
+def library() -> _Library:
+    """The one loader of pyqtgraph."""
+    return _Library()

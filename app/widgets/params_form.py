@@ -46,8 +46,8 @@ class ParamsForm(QWidget):
 
     edited = Signal(str)
 
-    def __init__(self, model: type[Params], hidden: Iterable[str] = ()) -> None:
-        super().__init__()
+    def __init__(self, model: type[Params], hidden: Iterable[str] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.setObjectName("formBody")
         self.model = model
         self.rows: dict[str, Row] = {}
@@ -59,7 +59,8 @@ class ParamsForm(QWidget):
         column.addLayout(self._grid([s for s in specs if not s.ui.get("advanced")]))
         advanced = [s for s in specs if s.ui.get("advanced")]
         self.more = QPushButton("▸  More settings")
-        self._more_box = QWidget()
+        self._more_box = QWidget(self)
+        self._more_box.hide()
         if advanced:
             theme.set_state(self.more, "role", "flat")
             self.more.setCheckable(True)
@@ -184,7 +185,7 @@ def reasons(err: ParamError) -> dict[str, str]:
 
 def make_editor(spec: FieldSpec) -> QWidget:
     """The input widget of a field."""
-    unset = "" if not (spec.optional or spec.required) else ("not given" if spec.required else "automatic")
+    unset = "" if not (spec.optional or spec.required) else ("not given" if spec.required else "not set")
     dialog = spec.ui.get("dialog", "")
     if spec.kind == "int":
         editor: QWidget = IntBox(spec.low, spec.high, spec.unit, unset)
@@ -258,10 +259,6 @@ def same(value: Any, default: Any) -> bool:
     """Is a raw value the default? Empty texts and lists count as not given."""
     if value in (None, "", []) and default in (None, "", ()):
         return True
-    if (
-        isinstance(default, (int, float))
-        and not isinstance(default, bool)
-        and isinstance(value, (int, float))
-    ):
+    if isinstance(default, (int, float)) and not isinstance(default, bool) and isinstance(value, (int, float)):
         return abs(value - default) < 1e-9 * max(1.0, abs(default))
     return str(value) == str(default)

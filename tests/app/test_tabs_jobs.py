@@ -178,7 +178,7 @@ def test_predict_tab_pairs_and_methods(qtbot, session, micrographs: Path, tmp_pa
     predict.receive({"micrographs": [str(micrographs)], "model": str(out.parent / "model" / "model.safetensors")})
     assert predict.form.raw("output") == str(out)
     qtbot.waitUntil(lambda: len(predict.list.files) == 3, timeout=10_000)
-    assert predict.list.files_model.index(1, 1).data() == "denoised"
+    assert predict.list.files_model.index(1, 1).data() == "done"
     predict.list.selectRow(1)
     qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
     qtbot.mouseClick(predict.methods.button(1), LEFT)
@@ -211,6 +211,7 @@ def test_plot_switches_scale_and_theme(qtbot, qapp) -> None:
     plot.show()
     plot.add_points([("a", 0.0, 0), ("a", 10.0, 1), ("b", 3.0, 1), ("unknown", 1, 1)])
     plot.set_line(2.0, "bound")
+    qtbot.waitUntil(lambda: plot._plot is not None, timeout=10_000)  # the library comes in a task
     plot.log_y.setChecked(True)
     assert plot._items["a"].getOriginalDataset()[0].tolist() == [1.0]  # zero has no logarithm
     theme.apply(qapp, "light")
