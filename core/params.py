@@ -39,6 +39,8 @@ class Params(BaseModel):
             if field.default is not PydanticUndefined:
                 return field.default
             raise ValueError("is needed")
+        if isinstance(value, (list, tuple)) and (not value or not all(str(v).strip() for v in value)):
+            raise ValueError("holds an empty item" if value else "is needed")
         return value
 
     @field_validator("*", mode="after")

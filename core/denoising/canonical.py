@@ -18,6 +18,7 @@ from core.physics.fourier import fourier_resample
 CANONICAL_DIAMETER = 32.0  # px; smaller particles stay at their own size
 BACKGROUND_DIAMETERS = 1.5  # sigma of the Gaussian background
 OUTLIER_SIGMAS = 8.0
+PADDING = 32  # px, at least, between the end of an image and its periodic repetition
 
 
 def canonical_diameter(diameter_px: float) -> float:
@@ -68,9 +69,9 @@ def _block_mean(image: np.ndarray, factor: int) -> np.ndarray:
     rows = np.arange(0, image.shape[0], factor)
     cols = np.arange(0, image.shape[1], factor)
     sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.float32), cols, axis=1)
-    heights = np.diff(np.append(rows, image.shape[0]))
-    widths = np.diff(np.append(cols, image.shape[1]))
-    areas = (heights.reshape(-1, 1) * widths).astype(np.float32)
+    heights: np.ndarray = np.diff(np.append(rows, image.shape[0]))
+    widths: np.ndarray = np.diff(np.append(cols, image.shape[1]))
+    areas = np.outer(heights, widths).astype(np.float32)
     return np.asarray(sums / areas, np.float32)
 
 
@@ -127,11 +128,22 @@ def to_canonical(image: np.ndarray, diameter_px: float, sign: float = 1.0) -> Ca
     outliers = _clear_outliers(inner)
     if sign < 0:
         np.negative(inner, out=inner)
-    # reflect into the padding: a jump there would ring through the whole resampled image
-    flat[height:, :width] = inner[height - (padded[0] - height) :][::-1]
-    flat[:, width:] = flat[:, width - (padded[1] - width) : width][:, ::-1]
+    _close_period(flat, height, axis=0)
+    _close_period(flat, width, axis=1)
     resampled = fourier_resample(flat, shape) if scale < 1 else flat
     return Canonical(resampled, smooth, (height, width), (padded[0], padded[1]), sign, outliers)
+
+
+def _close_period(flat: np.ndarray, size: int, axis: int) -> None:
+    """Fill the padding behind `size` so that the end runs smoothly into the beginning, in place.
+
+    The transform sees the image as periodic: a jump there would ring through the whole resampled image.
+    """
+    view = flat if axis == 0 else flat.T
+    padding = view.shape[0] - size
+    if padding:
+        fade = (0.5 - 0.5 * np.cos(np.pi * (np.arange(padding) + 0.5) / padding)).astype(np.float32)[:, None]
+        view[size:] = view[size - padding : size][::-1] * (1 - fade) + view[:padding][::-1] * fade
 
 
 def _clear_outliers(flat: np.ndarray) -> int:
@@ -157,7 +169,7 @@ def _grids(shape: tuple[int, ...], scale: float) -> tuple[tuple[int, int], tuple
     """Even, FFT-friendly padded input grid and the canonical grid nearest to `scale`."""
     padded, small = [], []
     for n in shape:
-        p = n + n % 2
+        p = n + min(PADDING, n) + n % 2
         while _fast(p) != p or p % 2:
             p = _fast(p + 1)
         padded.append(p)

@@ -28,7 +28,7 @@ from core.physics.phantom import build_library
 
 LEAST_SNR = 0.01  # below this the variance excess is not distinguishable from 0
 FALLBACK_SNR = 0.12
-SAMPLE_PAIRS = 256  # of s2
+SAMPLE_PAIRS = 128  # of s2
 VALIDATION_PAIRS = 48
 VALIDATION_STEP = 10**8  # pairs from here on are never trained on
 PHANTOMS, VIEWS = 60, 40
@@ -292,7 +292,7 @@ def write_set(
             "views": VIEWS,
             "specimens": chain.library.names,
         },
-        "pairs_per_epoch": max(256, len(source.plan.particles)),
+        "pairs_per_epoch": max(64, len(source.plan.particles)),
         "validation": {"log_snr": chain.validation_log_snr, "direction": "input is noisier than label"},
         "seed": params.seed,
         "crops": crops,

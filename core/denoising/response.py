@@ -20,9 +20,9 @@ from core.denoising.unet import UNet
 from core.physics.noise import noise_mosaic
 
 BLANKS, BLANK_SIDE = 6, 256
-GATE_SAFETY = 4.5  # threshold over the 99th percentile of the local response on the blanks; chosen on the demo data
+GATE_SAFETY = 4.0  # threshold over the 99th percentile of the local response on the blanks; chosen on the demo data
 LEAST_THRESHOLD = 0.04  # noise sigmas
-KEEP = 0.6  # the add-back that TSLM is reported for
+KEEP = 0.8  # the add-back that TSLM is reported for
 
 
 @dataclass(frozen=True)

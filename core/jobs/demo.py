@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field
 
 import core
-from core.io.atomic import atomic_path, write_text
+from core.errors import ParamError
+from core.io.atomic import atomic_path, write_json, write_text
 from core.jobs import rundir
 from core.jobs.base import JobContext
 from core.params import Params, ui
@@ -37,7 +38,7 @@ class DemoParams(Params):
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "demo"
 DIAMETER_PX = 80
 NOISE_BOX_PX = 64
-KEEP_RAW = 0.6
+KEEP_RAW = 0.8
 GAUSSIANS_A = (15, 20, 30, 40, 60)
 PICTURE = slice(300, 812)  # the part of each micrograph that the report shows
 OURS = "Vitreous network"
@@ -48,6 +49,7 @@ def run(params: DemoParams, ctx: JobContext) -> dict[str, Any]:
     from core.jobs import forward, pick_noise, predict, train
 
     out = params.output
+    _claim_folder(out)
     micrographs, picks = _copy_data(out)
     noise = out / "noise_boxes.star"
     pick_noise.run(
@@ -117,6 +119,14 @@ def run(params: DemoParams, ctx: JobContext) -> dict[str, Any]:
         "particle_diameter": DIAMETER_PX,
         "table": [asdict(row) for row in rows],
     }
+
+
+def _claim_folder(out: Path) -> None:
+    """A demo starts afresh in its own folder; it never touches a folder that holds anything else."""
+    mark = out / "demo.json"
+    if out.exists() and not mark.exists() and any(out.iterdir()):
+        raise ParamError(f"{out} holds other files.", "Choose an empty or new folder for the demo.", fields=("output",))
+    write_json(mark, {"program": f"Vitreous {core.__version__}", "what": "made by the demo; may be deleted"})
 
 
 def _copy_data(out: Path) -> tuple[Path, Path]:

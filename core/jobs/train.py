@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,7 @@ class TrainParams(Params):
         json_schema_extra=ui(unit="min"),
     )
     epochs: int | None = Field(None, ge=1, le=100_000, description="Train this many epochs instead of a time.")
-    batch_size: int = Field(8, ge=1, le=512, description="Pairs in one step.")
+    batch_size: int = Field(4, ge=1, le=512, description="Pairs in one step.")
     learning_rate: float = Field(
         2e-3, gt=0, le=1, description="Peak learning rate of AdamW.", json_schema_extra=ui(advanced=True)
     )
@@ -65,7 +66,7 @@ class TrainParams(Params):
 
 
 VALIDATE_EVERY = 50  # steps
-CHECKPOINT_EVERY_S = 50.0
+CHECKPOINT_EVERY_S = float(os.environ.get("VITREOUS_CHECKPOINT_S", "50"))
 MICRO_BATCH = 8  # pairs at a time in validation
 FIRST_STOP = 0.5  # share of the training before early stopping may act
 
@@ -97,7 +98,7 @@ def run(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     structural = training.StructuralLoss(data.particles, data.recipe.diameter, log_snr, device)
     judge = Judge(data, device)
 
-    state = {"step": 0, "seconds": 0.0, "best_loss": math.inf, "best_step": 0, "plan": _plan(params, data)}
+    state = {"step": 0, "seconds": 0.0, "best_loss": None, "best_step": 0, "plan": _plan(params, data)}
     best = {k: v.clone() for k, v in average.net.state_dict().items()}
     if resumed:
         state, best = training.load_checkpoint(params.output, net, average, optimizer)
@@ -157,7 +158,7 @@ def run(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
                 ctx.metric("val_loss", value, step)
                 ctx.metric("tslm", structural.whole(average.net, 128), step)
                 ctx.preview("validation", judge.picture(average.net), step=step)
-                if value < state["best_loss"]:
+                if state["best_loss"] is None or value < state["best_loss"]:
                     state |= {"best_loss": value, "best_step": step}
                     best = {k: v.clone() for k, v in average.net.state_dict().items()}
                 waited = (step - state["best_step"]) // VALIDATE_EVERY
@@ -193,7 +194,7 @@ def _finish(
 
     ctx.step(0.99, 1.0, "Measuring the network on the raw particles and the empty patches")
     last = judge.loss(average.net)
-    if last < state["best_loss"]:
+    if state["best_loss"] is None or last < state["best_loss"]:
         state |= {"best_loss": last, "best_step": state["step"]}
         best = {k: v.clone() for k, v in average.net.state_dict().items()}
     save()
@@ -303,5 +304,5 @@ def _steps_per_epoch(params: TrainParams, data: TrainingSet) -> int:
 
 
 def _message(state: dict[str, Any], total: int | None) -> str:
-    loss = "" if math.isinf(state["best_loss"]) else f", validation loss {state['best_loss']:.3f}"
+    loss = "" if state["best_loss"] is None else f", validation loss {state['best_loss']:.3f}"
     return f"step {state['step'] + 1}{f' of {total}' if total else ''}{loss}"

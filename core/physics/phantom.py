@@ -6,6 +6,7 @@ There is no hollow shell among them: what the demo shows on apoferritin is not r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +27,16 @@ class Library:
     names: tuple[str, ...]
 
 
-def build_library(
-    seed: int = 0,
-    phantoms: int = 60,
-    views: int = 40,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Library:
-    """Project every specimen in `views` random orientations. The same arguments give the same library."""
+@functools.lru_cache(maxsize=1)
+def build_library(seed: int = 0, phantoms: int = 60, views: int = 40) -> Library:
+    """Project every specimen in `views` random orientations. The same arguments give the same library.
+
+    The last one is kept (and must not be changed): forward and train of one process ask for the same.
+    """
     rng = np.random.default_rng([seed, 71])
     specimens = list(_specimens(rng, phantoms))
     projections = np.empty((len(specimens), views, BOX, BOX), np.float16)
     for i, (_, points, weights) in enumerate(specimens):
-        progress(i, len(specimens))
         projections[i] = project_points(points, weights, views, rng)
     return Library(projections, tuple(name for name, _, _ in specimens))
 

@@ -90,9 +90,7 @@ def data(tmp_path: Path) -> DataSet:
 @pytest.fixture
 def training_set(data: DataSet, run_job: Runner) -> Path:
     """A finished forward run on the simulated micrographs."""
-    done = run_job(
-        "pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise, seed=1
-    )
+    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise, seed=1)
     assert done["exit_code"] == 0, done
     output = data.folder.parent / "training-set"
     done = run_job(

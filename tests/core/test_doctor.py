@@ -52,9 +52,7 @@ def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("package", "status"), [("mrcfile", "fail"), ("pyqtgraph", "warn")])
-def test_a_missing_package_comes_with_its_command(
-    package: str, status: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_comes_with_its_command(package: str, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 
     def version(name: str) -> str:
@@ -84,9 +82,7 @@ def test_run_folders_that_cannot_be_made_fail(tmp_path: Path) -> None:
 
 def test_missing_libraries_come_with_the_packages_of_the_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "apt-get" else None)
-    assert "apt-get install -y libxcb-cursor0 libegl1" in doctor.install_command(
-        ["libxcb-cursor.so.0", "libEGL.so.1"]
-    )
+    assert "apt-get install -y libxcb-cursor0 libegl1" in doctor.install_command(["libxcb-cursor.so.0", "libEGL.so.1"])
     monkeypatch.setattr(doctor.shutil, "which", lambda name: name if name == "dnf" else None)
     assert "dnf install -y 'libEGL.so.1()(64bit)'" in doctor.install_command(["libEGL.so.1"])
     listed = (ROOT / "resources" / "setup" / "apt-packages.txt").read_text()

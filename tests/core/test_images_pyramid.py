@@ -103,9 +103,7 @@ def test_nearest_pixels_from_one_to_one_on():
     image = np.arange(12, dtype=np.float32).reshape(3, 4)
     pyramid = build_pyramid(image)
     np.testing.assert_array_equal(sample_window(pyramid, 1.0, 1, 1, 3, 2), image[1:3, 1:4])
-    np.testing.assert_array_equal(
-        sample_window(pyramid, 3.0, 0, 0, 12, 9), image.repeat(3, axis=0).repeat(3, axis=1)
-    )
+    np.testing.assert_array_equal(sample_window(pyramid, 3.0, 0, 0, 12, 9), image.repeat(3, axis=0).repeat(3, axis=1))
 
 
 @settings(max_examples=40, deadline=None)

@@ -53,7 +53,12 @@ def test_every_crop_is_where_its_coordinates_say_to_the_pixel(tmp_path, run_job,
 
 
 def test_layout_pixel_sizes_and_units(training_set, data):
-    for stack, pixel in (("s1/particles.mrcs", 2.5), ("s3/noise.mrcs", 2.5), ("s2/input.mrcs", 2.5), ("val/label.mrcs", 2.5)):
+    for stack, pixel in (
+        ("s1/particles.mrcs", 2.5),
+        ("s3/noise.mrcs", 2.5),
+        ("s2/input.mrcs", 2.5),
+        ("val/label.mrcs", 2.5),
+    ):
         assert read_header(training_set / stack).pixel_size_a == pytest.approx(pixel, rel=1e-3)
     assert open_mrc(training_set / "s2/input.mrcs").shape == open_mrc(training_set / "s2/label.mrcs").shape
     manifest = json.loads((training_set / "manifest.json").read_text())

@@ -60,7 +60,9 @@ def test_ice_and_unlisted_particles_are_refused(tmp_path, run_job):
     image[200:400, 200:400] += 4 * np.sin(np.arange(200) / 6.0)[None]  # a contaminated quarter
     write_mrc(tmp_path / "m.mrc", image, 1.0)
     write_star(
-        tmp_path / "p.star", "particles", {"rlnMicrographName": ["m.mrc"], "rlnCoordinateX": [50.0], "rlnCoordinateY": [50.0]}
+        tmp_path / "p.star",
+        "particles",
+        {"rlnMicrographName": ["m.mrc"], "rlnCoordinateX": [50.0], "rlnCoordinateY": [50.0]},
     )
     done = run_job(
         "pick-noise",

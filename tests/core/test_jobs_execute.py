@@ -40,9 +40,7 @@ def events_of(run_dir: Path) -> list[dict[str, Any]]:
     return rundir.EventReader(run_dir).read_new()
 
 
-def wait_for(
-    run_dir: Path, condition: Callable[[rundir.RunInfo], bool], seconds: float = 20
-) -> rundir.RunInfo:
+def wait_for(run_dir: Path, condition: Callable[[rundir.RunInfo], bool], seconds: float = 20) -> rundir.RunInfo:
     """Poll as the window does."""
     deadline = time.monotonic() + seconds
     while not condition(info := rundir.inspect(run_dir)):
@@ -56,9 +54,7 @@ def began(info: rundir.RunInfo) -> bool:
 
 
 def command_line(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(MAIN), *words], capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([sys.executable, str(MAIN), *words], capture_output=True, text=True, timeout=60, check=False)
 
 
 # --- exit codes of real processes ---------------------------------------------------------------------------

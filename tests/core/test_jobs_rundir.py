@@ -104,9 +104,7 @@ def test_running_with_a_process_lost_without(run_dir: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "state"), rundir.TERMINAL.items())
 def test_a_final_event_decides_whatever_the_process_does(run_dir: Path, kind: str, state: str) -> None:
-    write_events(
-        run_dir, {"kind": "started", **dead_mark()}, {"kind": kind, "message": "end", "result": {"a": 1}}
-    )
+    write_events(run_dir, {"kind": "started", **dead_mark()}, {"kind": kind, "message": "end", "result": {"a": 1}})
     info = rundir.inspect(run_dir)
     assert (info.state, info.message, info.result, info.alive) == (state, "end", {"a": 1}, False)
 
@@ -121,9 +119,7 @@ def test_a_new_launch_of_an_ended_run_is_queued_not_ended(run_dir: Path) -> None
 
 def test_a_second_start_forgets_what_the_first_said(run_dir: Path) -> None:
     me = rundir.process_mark(os.getpid())
-    write_events(
-        run_dir, {"kind": "started", **dead_mark()}, {"kind": "failed", "message": "bad", "result": {}}
-    )
+    write_events(run_dir, {"kind": "started", **dead_mark()}, {"kind": "failed", "message": "bad", "result": {}})
     write_events(run_dir, {"kind": "started", **me})
     info = rundir.inspect(run_dir)
     assert (info.state, info.message) == ("running", "")
@@ -157,9 +153,7 @@ def test_a_spoilt_launch_mark_is_no_mark(run_dir: Path, text: str) -> None:
     assert rundir.inspect(run_dir).state in ("queued", "lost")
 
 
-def test_the_list_holds_the_newest_first_and_leaves_out_what_it_cannot_read(
-    fake_jobs: Any, tmp_path: Path
-) -> None:
+def test_the_list_holds_the_newest_first_and_leaves_out_what_it_cannot_read(fake_jobs: Any, tmp_path: Path) -> None:
     made = [rundir.create("fake", fake_jobs.FakeParams(), tmp_path) for _ in range(3)]
     for age, path in enumerate(made):
         os.utime(path / "job.toml", (1000 + age, 1000 + age))

@@ -69,9 +69,7 @@ def test_every_field_is_one_of_the_closed_kinds_and_explains_itself(job: str) ->
         assert spec.help.endswith("."), spec.help
         assert set(spec.ui) <= {"label", "unit", "dialog", "pattern", "advanced"}, spec.key
         if spec.kind in ("path", "paths"):
-            assert spec.ui.get("dialog") in ("open", "folder", "save", "files"), (
-                f"{spec.key} has no dialog hint"
-            )
+            assert spec.ui.get("dialog") in ("open", "folder", "save", "files"), f"{spec.key} has no dialog hint"
 
 
 @pytest.mark.parametrize("job", EVERY_JOB)
@@ -189,9 +187,7 @@ def test_a_folder_that_is_not_there(line: list[str], capsys: pytest.CaptureFixtu
     assert "no-such-folder" in one_line(capsys)
 
 
-@pytest.mark.parametrize(
-    "text", ["job = ", 'job = "train"\n', 'version = 99\njob = "train"\n[params]\n', b"\xff\xfe"]
-)
+@pytest.mark.parametrize("text", ["job = ", 'job = "train"\n', 'version = 99\njob = "train"\n[params]\n', b"\xff\xfe"])
 def test_a_folder_with_a_foreign_job_file(
     text: str | bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -286,7 +282,5 @@ def test_the_command_line_begins_without_heavy_packages(code: str) -> None:
         f"atexit.register(lambda: print('LOADED', *[m for m in {HEAVY!r} if m in sys.modules]))\n"
         f"{code}\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1].split() == ["LOADED"]
