@@ -147,9 +147,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=30)
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--budget-mb", type=int, default=1024)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where to write the images (default: temporary)"
-    )
+    parser.add_argument("--folder", type=Path, default=None, help="where to write the images (default: temporary)")
     options = parser.parse_args()
     application = QApplication(sys.argv[:1])
     view = ImageView()

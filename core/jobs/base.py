@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Event = dict[str, Any]
 PROGRESS_EVERY_S = 0.1
 STOP_POLL_S = 0.1
-STOP_GRACE_S = 0.6  # a job that has not reached a step by then is ended from outside: stop acts within 1 s
+STOP_GRACE_S = 0.45  # a job that has not reached a step by then is ended from outside: stop acts within 1 s
 
 
 class EventWriter:
