@@ -69,7 +69,7 @@ def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
     layout.addWidget(box)
     layout.addWidget(buttons)
     metrics = box.fontMetrics()
-    dialog.resize(metrics.averageCharWidth() * 96, metrics.height() * 30)
+    dialog.resize(metrics.averageCharWidth() * 116, metrics.height() * 30)
     dialog.open()
     return box
 
@@ -136,6 +136,7 @@ class RunsDialog(QDialog):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
         self.table.verticalHeader().hide()
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -153,7 +154,7 @@ class RunsDialog(QDialog):
         layout.addWidget(self.table)
         layout.addWidget(buttons)
         metrics = self.fontMetrics()
-        self.resize(metrics.averageCharWidth() * 110, metrics.height() * 26)
+        self.resize(metrics.averageCharWidth() * 150, metrics.height() * 28)
         run_task(lambda: rundir.list_runs(root), self._fill, lambda e: self._where.setText(str(e)), self)
 
     def _fill(self, infos: list[rundir.RunInfo]) -> None:

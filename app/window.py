@@ -122,6 +122,9 @@ class MainWindow(QMainWindow):
         paths = [folder] + [Path(str(result[k])) for k in ("particles", "noise") if result.get(k)]
         if folder.exists():
             self.home.open_paths([p for p in paths if p.exists()])
+            self.session.carried |= {"micrographs": [str(folder)], "project": str(result.get("output", ""))}
+        if isinstance(result.get("particle_diameter"), (int, float)):
+            self.home.panel.diameter.set_value(float(result["particle_diameter"]))
         predict = self.page("predict")
         if result.get("model"):
             predict.form.set_values({"model": str(result["model"])})

@@ -125,7 +125,8 @@ class HomeJobs(QObject):
         self.bar.hide()
         text = str(result.get("summary") or "Done.")
         if self.worker is not None and self.worker.job == "demo":
-            self._show("done", text, "", "Open the report", "Show the result →")
+            last = text.splitlines()[-1]  # above it stands the table, which the report shows better
+            self._show("done", "The demo is done.", last, "Open the report", "Show the result →")
             self._tab.session.handed_over.emit("demo", result)
             return
         self._show("done", text, "Undo (Ctrl+Z) brings the earlier boxes back.")

@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from app import theme
-from app.widgets.labels import label, row
+from app.widgets.labels import card_title, row
 
 GAP = 10
 
@@ -102,7 +102,9 @@ class ImageStrip(QFrame):
         body = QVBoxLayout(self)
         body.setContentsMargins(12, 8, 12, 10)
         body.setSpacing(4)
-        body.addLayout(row(label(title, "heading"), None, self.common))
+        head = row(card_title(title), self.common)
+        head.setStretch(0, 1)
+        body.addLayout(head)
         body.addWidget(self.canvas, 1)
 
     def set_images(self, array: np.ndarray, labels: Sequence[str] = ()) -> None:

@@ -57,6 +57,14 @@ def button(text: str, role: str = "", tip: str = "") -> QPushButton:
     return result
 
 
+def card_title(text: str) -> ElidedLabel:
+    """The heading of a card: it gives way when the window is small."""
+    result = ElidedLabel(text)
+    result.setToolTip(text)
+    theme.set_state(result, "role", "heading")
+    return result
+
+
 class Banner(QFrame):
     """How a run ended: a sentence, a hint, and at most two buttons (a detail and the next step)."""
 

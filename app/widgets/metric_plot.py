@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QSizePolicy, QTool
 
 from app import theme
 from app.errors import show_error
-from app.widgets.labels import label, row
+from app.widgets.labels import card_title, label, row
 from core.errors import AppError
 from workers.task import run_task
 
@@ -64,7 +64,9 @@ class MetricPlot(QFrame):
         self._body = QVBoxLayout(self)
         self._body.setContentsMargins(12, 8, 12, 10)
         self._body.setSpacing(4)
-        self._body.addLayout(row(label(title, "heading"), None, self.log_y, self.export, spacing=10))
+        head = row(card_title(title), self.log_y, self.export, spacing=10)
+        head.setStretch(0, 1)
+        self._body.addLayout(head)
         self._body.addWidget(self.empty, 1)
         self.log_y.setEnabled(False)
         self.export.setEnabled(False)

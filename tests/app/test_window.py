@@ -192,3 +192,39 @@ def test_help_dialogs_open(qtbot, window) -> None:
     runs.open()
     qtbot.waitUntil(lambda: "none yet" in runs._where.text(), timeout=5000)
     runs.close()
+
+
+def test_demo_result_fills_home_and_predict(qtbot, window, micrographs: Path) -> None:
+    import numpy as np
+
+    from core.io.coordinates import write_noise_boxes
+    from core.io.mrc import write_mrc
+
+    out = micrographs.parent
+    write_noise_boxes(out / "noise.star", {"a.mrc": np.array([[150.0, 100]])}, 48)
+    write_mrc(out / "denoised" / "a.mrc", np.zeros((240, 320), np.float32), pixel_size_a=2.0)
+    result = {
+        "micrographs": str(micrographs),
+        "particles": str(micrographs / "particles.star"),
+        "noise": str(out / "noise.star"),
+        "denoised": str(out / "denoised"),
+        "model": str(out / "model" / "model.safetensors"),
+        "output": str(out),
+        "particle_diameter": 40,
+    }
+    window.show_demo(result)
+    predict, home = window.page("predict"), window.home
+    qtbot.waitUntil(lambda: home.noise.picks.total() == 1 and bool(home.files.particles), timeout=20_000)
+    assert home.panel.box.value() == 48
+    assert home.panel.diameter.value() == 40
+    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=20_000)
+    assert TABS[window.rooms.currentIndex()] == "predict"
+
+
+def test_demo_button_starts_the_demo_job(window, monkeypatch) -> None:
+    started = []
+    monkeypatch.setattr(window.session, "start", lambda job, params: started.append((job, params)))
+    window.home.empty.demo_button.click()
+    (job, params), *_ = started
+    assert job == "demo"
+    assert params.output == window.session.work_root / "demo"
