@@ -22,7 +22,7 @@ from app import theme
 from app.errors import show_error
 from app.widgets.labels import card_title, label, row
 from core.errors import AppError
-from workers.task import run_task
+from workers.task import Task, run_task
 
 logger = logging.getLogger(__name__)
 
@@ -224,20 +224,18 @@ class _Library(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.loaded = False
-        self._asked = False
+        self._task: Task | None = None
 
     def ask(self) -> None:
-        """Import it if that has not begun; `ready` follows."""
-        if not self._asked:
-            self._asked = True
-            run_task(lambda: importlib.import_module("pyqtgraph"), self._on_loaded, self._on_failed)
+        """Import it if that has not begun, or was dropped; `ready` follows."""
+        if not self.loaded and (self._task is None or self._task.isFinished()):
+            self._task = run_task(lambda: importlib.import_module("pyqtgraph"), self._on_loaded, self._on_failed)
 
     def _on_loaded(self, _: object) -> None:
         self.loaded = True
         self.ready.emit()
 
     def _on_failed(self, err: AppError) -> None:
-        self._asked = False
         logger.error("curves cannot be shown: %s", err)
 
 
