@@ -11,6 +11,7 @@ training.safetensors             particle and noise crops at the canonical scale
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ class TrainingSet:
         values = dict(self.manifest["recipe"])
         values["defocus_um"] = tuple(values["defocus_um"])
         return Recipe(**values)
+
+    @property
+    def log_snr(self) -> float:
+        """The noise level told to the network on this data; CryoDDM's scheme knows none."""
+        return 0.0 if self.method == "cryoddm" else math.log(min(max(self.manifest["snr"]["value"], 1e-3), 1e2))
 
     def library(self) -> Library:
         """The clean library, built again from its seed."""

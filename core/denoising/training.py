@@ -1,4 +1,6 @@
-"""The parts of training: objective, structural loss, moving average, checkpoint. The loop is core/jobs/train.py.
+"""What training minimises: the denoising loss and the structural loss (TSLM), and how their gradient is computed.
+
+The weights live in core/denoising/learner.py, the loop in core/jobs/train.py.
 
 TSLM, as this program defines it: the share of the mean raw particle of s1 that the network removes,
 mean over crops of <y - f(y), t> / <t, t>, where t is the rotational average of all s1 crops. Noise has no part in it
@@ -7,27 +9,20 @@ on average; 0 is ideal, 1 means that the particles are gone. Its square is in th
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core.denoising.collect import disc, radial_mean
 from core.denoising.unet import UNet
-from core.errors import InputError
-from core.io.atomic import atomic_path, write_json
 
 POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
 WARM_UP = 30  # steps
-EMA_DECAY = 0.995
 FINAL_RATE = 0.02  # of the peak learning rate
 STRUCTURAL_EVERY = 4  # steps
 MOST_PAIRS = 8  # computed at once on one core: a stop is seen between parts
@@ -118,67 +113,3 @@ def set_gradient(net: UNet, gradients: list[tuple[Tensor, ...]]) -> None:
         for part in parts[1:]:
             total += part
         weight.grad = total
-
-
-class Average:
-    """Exponential moving average of the weights; what is validated and shipped."""
-
-    def __init__(self, net: UNet) -> None:
-        self.net = UNet(net.widths).on(next(net.parameters()).device).eval()
-        self.net.load_state_dict(net.state_dict())
-        self.net.requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, net: UNet, step: int) -> None:
-        """Follow the network; the average is short in the beginning."""
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for mine, new in zip(self.net.parameters(), net.parameters(), strict=True):
-            mine.lerp_(new, 1 - decay)
-
-
-def save_checkpoint(
-    folder: Path,
-    net: UNet,
-    average: Average,
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, Tensor],
-    facts: dict,
-) -> None:
-    """Everything an exact resume needs, in one safetensors file; checkpoint.json repeats the facts for people."""
-    tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.net.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in best.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with atomic_path(folder / "checkpoint.safetensors") as partial:
-        save_file(plain, partial, metadata={"facts": json.dumps(facts)})
-    write_json(folder / "checkpoint.json", facts)
-
-
-def load_checkpoint(
-    folder: Path, net: UNet, average: Average, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Restore what `save_checkpoint` wrote; returns the facts and the best weights so far."""
-    path = folder / "checkpoint.safetensors"
-    try:
-        with safe_open(path, framework="pt") as handle:
-            facts = json.loads((handle.metadata() or {})["facts"])
-            tensors = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
-        net.load_state_dict(_under(tensors, "net."))
-        average.net.load_state_dict(_under(tensors, "average."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "adam.").items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as err:
-        raise InputError(
-            f"{path} cannot be resumed ({str(err).splitlines()[0]}).", "Train into a new folder.", path
-        ) from None
-    return facts, _under(tensors, "best.")
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -102,7 +102,7 @@ def run(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     chain = forward.Chain(params, source, particles, noise, np.array(collected.group), snr)
     for number, bits in enumerate(chain.information, 1):
         ctx.metric("rsilb", bits, number)
-    ctx.preview("spectra", chain.spectra, frequency_a=chain.frequency_a.round(6).tolist())
+    ctx.preview("spectra", chain.spectra[::-1], frequency_a=chain.frequency_a.round(6).tolist())
     ctx.preview("strip", chain.strip(), labels=chain.strip_labels())
     if chain.kept < chain.schedule.steps:
         ctx.warn(f"The chain stops at step {chain.kept}: beyond it less than {params.rsilb:g} bits remain (RSILB).")

@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 
+import core
 from core.errors import InputError, JobStopped, ParamError
 from core.jobs.base import JobContext
 from core.params import Params, ui
 
 if TYPE_CHECKING:
-    import torch
-
     from core.compute.parallel import Workers
     from core.denoising.dataset import TrainingSet
-    from core.denoising.training import Average, StructuralLoss
-    from core.denoising.unet import UNet
+    from core.denoising.learner import Learner
+    from core.denoising.training import StructuralLoss
 
 
 class TrainParams(Params):
@@ -67,7 +64,6 @@ class TrainParams(Params):
 
 VALIDATE_EVERY = 50  # steps
 CHECKPOINT_EVERY_S = float(os.environ.get("VITREOUS_CHECKPOINT_S", "50"))
-MICRO_BATCH = 8  # pairs at a time in validation
 FIRST_STOP = 0.5  # share of the training before early stopping may act
 
 
@@ -77,133 +73,86 @@ def run(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
 
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
-    from core.denoising import training
     from core.denoising.cryoddm import CryoddmPairs
     from core.denoising.dataset import TrainingSet
+    from core.denoising.judge import Judge
+    from core.denoising.learner import Learner
+    from core.denoising.training import StructuralLoss, objective
     from core.denoising.unet import UNet
 
     data = TrainingSet(params.input)
     device = choose_device(params.device)
     resumed = _check_output(params, ctx)
-    torch.manual_seed(params.seed)
-    net = UNet().on(device)
-    average = training.Average(net)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=params.learning_rate, weight_decay=1e-4)
-
     ctx.step(0, 1, "Building the clean library")
     pairs = CryoddmPairs(data) if data.method == "cryoddm" else data.pair_maker()
-    log_snr = float(np.clip(math.log(data.manifest["snr"]["value"]), *np.log([1e-3, 1e2])))
-    if data.method == "cryoddm":
-        log_snr = 0.0
-    structural = training.StructuralLoss(data.particles, data.recipe.diameter, log_snr, device)
+    structural = StructuralLoss(data.particles, data.recipe.diameter, data.log_snr, device)
     judge = Judge(data, device)
-
-    state = {"step": 0, "seconds": 0.0, "best_loss": None, "best_step": 0, "plan": _plan(params, data)}
-    best = {k: v.clone() for k, v in average.net.state_dict().items()}
+    torch.manual_seed(params.seed)
+    learner = Learner(UNet().on(device), params.learning_rate, _plan(params, data))
     if resumed:
-        state, best = training.load_checkpoint(params.output, net, average, optimizer)
-        if state["plan"] != _plan(params, data):
-            raise ParamError(
-                f"{params.output} was trained with other settings ({state['plan']}).",
-                "Resume with the same seed, batch size, learning rate and training set, or use a new folder.",
-            )
+        learner.restore(params.output)
     else:
-        ctx.preview("validation_before", judge.picture(average.net), step=0)
+        ctx.preview("validation_before", judge.picture(learner.average.net), step=0)
 
-    total = params.epochs * _steps_per_epoch(params, data) if params.epochs else None
-    clock = time.monotonic() - state["seconds"]
-    saved = time.monotonic()
-
-    def share() -> float:
-        return state["step"] / total if total else (time.monotonic() - clock) / (60 * params.minutes)
-
-    def save() -> None:
-        state["seconds"] = time.monotonic() - clock
-        training.save_checkpoint(params.output, net, average, optimizer, best, state)
-
-    stopped_early = False
-    drawing = ThreadPoolExecutor(1, "pairs")  # the next batch is drawn while this one is computed
+    total = params.epochs * math.ceil(data.manifest["pairs_per_epoch"] / params.batch_size) if params.epochs else None
+    clock = Clock(params, learner, total)
     workers = Workers(device)
-    upcoming = drawing.submit(pairs.batch, state["step"], params.batch_size)
+    drawing = ThreadPoolExecutor(1, "pairs")  # the next batch is drawn while this one is computed
+    upcoming = drawing.submit(pairs.batch, learner.step, params.batch_size)
     try:
-        while share() < 1.0 and not stopped_early:
-            step = state["step"]
-            rate = training.learning_rate(step, share(), params.learning_rate)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        while clock.share() < 1.0 and not _stale(learner, params, clock.share()):
             batch = [t.to(device) for t in upcoming.result()]
-            upcoming = drawing.submit(pairs.batch, step + 1, params.batch_size)
-            pieces = training.objective(net, batch, structural, step, params, workers.count)
-            loss = 0.0
-            gradients: list[Any] = []
-            for value, gradient in workers.map(training.gradient, pieces):
-                ctx.step(share(), 1.0, _message(state, total))
-                loss += value
-                gradients.append(gradient)
-            training.set_gradient(net, gradients)
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            average.update(net, step)
-            state["step"] = step = step + 1
+            upcoming = drawing.submit(pairs.batch, learner.step + 1, params.batch_size)
+            pieces = objective(learner.net, batch, structural, learner.step, params, workers.count)
+            loss = learner.learn(
+                pieces, clock.share(), workers, lambda: ctx.step(clock.share(), 1.0, _message(learner, total))
+            )
+            step = learner.step
             if not math.isfinite(loss):
                 raise InputError(
-                    f"The training on {params.input} diverged at step {step}.", "Use a lower --learning-rate."
+                    f"{params.input}: the training diverged at step {step}.", "Use a lower --learning-rate."
                 )
             if step % 5 == 0:
                 ctx.metric("loss", loss, step)
-                ctx.metric("learning_rate", rate, step)
+                ctx.metric("learning_rate", learner.rate, step)
             if step % VALIDATE_EVERY == 0:
-                ctx.step(share(), 1.0, "Validating")
-                value = judge.loss(average.net)
-                ctx.metric("val_loss", value, step)
-                ctx.metric("tslm", structural.whole(average.net, 128), step)
-                ctx.preview("validation", judge.picture(average.net), step=step)
-                if state["best_loss"] is None or value < state["best_loss"]:
-                    state |= {"best_loss": value, "best_step": step}
-                    best = {k: v.clone() for k, v in average.net.state_dict().items()}
-                waited = (step - state["best_step"]) // VALIDATE_EVERY
-                stopped_early = waited >= params.patience and share() > FIRST_STOP
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-                save()
-                saved = time.monotonic()
+                ctx.step(clock.share(), 1.0, "Validating")
+                learner.judged(judge.loss(learner.average.net))
+                ctx.metric("val_loss", judge.last, step)
+                ctx.metric("tslm", structural.whole(learner.average.net, 128), step)
+                ctx.preview("validation", judge.picture(learner.average.net), step=step)
+            if clock.checkpoint_due():
+                clock.save()
     except JobStopped:
-        if state["step"]:
-            save()
+        if learner.step:
+            clock.save()
         raise
     finally:
         drawing.shutdown(wait=False, cancel_futures=True)
-    return _finish(params, ctx, data, state, average, best, structural, judge, save, workers)
+    learner.judged(judge.loss(learner.average.net))
+    clock.save()
+    ctx.step(0.99, 1.0, "Measuring the network on the raw particles and the empty patches")
+    learner.average.net.load_state_dict(learner.best)
+    ctx.preview("validation", judge.picture(learner.average.net), step=learner.best_step)
+    return _write_model(params, ctx, data, learner, structural, workers)
 
 
-def _finish(
+def _write_model(
     params: TrainParams,
     ctx: JobContext,
     data: TrainingSet,
-    state: dict[str, Any],
-    average: Average,
-    best: dict[str, Any],
+    learner: Learner,
     structural: StructuralLoss,
-    judge: Judge,
-    save: Callable[[], None],
     workers: Workers,
 ) -> dict[str, Any]:
-    """Choose between the last and the best weights, measure them, write the model."""
-    import core
+    """Measure the best weights on the user's own data and write model.safetensors."""
     from core.denoising.model import Facts, save_denoiser
     from core.denoising.response import measure_response
 
-    ctx.step(0.99, 1.0, "Measuring the network on the raw particles and the empty patches")
-    last = judge.loss(average.net)
-    if state["best_loss"] is None or last < state["best_loss"]:
-        state |= {"best_loss": last, "best_step": state["step"]}
-        best = {k: v.clone() for k, v in average.net.state_dict().items()}
-    save()
-    average.net.load_state_dict(best)
-    ctx.preview("validation", judge.picture(average.net), step=state["step"])
-    response = measure_response(average.net, data, structural, workers)
+    response = measure_response(learner.average.net, data, structural, workers)
     facts = Facts(
         method=data.method,
-        widths=average.net.widths,
+        widths=learner.net.widths,
         particle_diameter_px=data.manifest["particle_diameter_px"],
         pixel_size_a=data.manifest["pixel_size_a"],
         canonical_diameter=data.recipe.diameter,
@@ -211,8 +160,8 @@ def _finish(
         sign=1.0 if data.manifest["contrast"] == "dark" else -1.0,
         snr=math.exp(structural.log_snr),
         gate_threshold=response.gate_threshold,
-        steps=state["step"],
-        val_loss=state["best_loss"],
+        steps=learner.step,
+        val_loss=learner.best_loss or 0.0,
         tslm=response.tslm,
         tslm_network=response.tslm_network,
         blank_rms=response.blank_rms,
@@ -220,15 +169,15 @@ def _finish(
         version=core.__version__,
     )
     path = params.output / "model.safetensors"
-    save_denoiser(path, best, facts)
-    ctx.metric("tslm", facts.tslm_network, state["step"])
+    save_denoiser(path, learner.best, facts)
+    ctx.metric("tslm", facts.tslm_network, learner.step)
     ctx.step(1.0, 1.0, "Done")
     return {
         "summary": f"Trained {facts.steps} steps; validation loss {facts.val_loss:.3f}; "
         f"structural loss {facts.tslm:+.3f} (network alone {facts.tslm_network:+.3f}); {path}",
         "model": str(path),
         "steps": facts.steps,
-        "best_step": state["best_step"],
+        "best_step": learner.best_step,
         "val_loss": facts.val_loss,
         "tslm": facts.tslm,
         "tslm_network": facts.tslm_network,
@@ -236,40 +185,34 @@ def _finish(
     }
 
 
-class Judge:
-    """The held-out pairs: their loss, and one of them as a picture."""
+class Clock:
+    """How much of the training is done: by steps when epochs are given, otherwise by time (earlier runs included)."""
 
-    def __init__(self, data: TrainingSet, device: torch.device) -> None:
-        import torch
+    def __init__(self, params: TrainParams, learner: Learner, total: int | None) -> None:
+        self.params, self.learner, self.total = params, learner, total
+        self._began = time.monotonic() - learner.seconds
+        self._saved = time.monotonic()
 
-        noisy, target, level = data.validation()
-        self.noisy, self.target = (torch.from_numpy(a[:48].copy())[:, None].to(device) for a in (noisy, target))
-        self.level = torch.from_numpy(level[:48]).to(device)
-        self.shown = int(np.argmax([float(t.std()) for t in self.target]))
+    def share(self) -> float:
+        """0 at the start, 1 at the end."""
+        if self.total:
+            return self.learner.step / self.total
+        return (time.monotonic() - self._began) / (60 * self.params.minutes)
 
-    def loss(self, net: UNet) -> float:
-        """Mean denoising loss over the held-out pairs."""
-        import torch
+    def checkpoint_due(self) -> bool:
+        """Has it been long since the last checkpoint?"""
+        return time.monotonic() - self._saved > CHECKPOINT_EVERY_S
 
-        from core.denoising.training import denoising_loss
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.learner.seconds = time.monotonic() - self._began
+        self.learner.save(self.params.output)
+        self._saved = time.monotonic()
 
-        values = []
-        with torch.inference_mode():
-            for part in torch.arange(len(self.noisy)).split(MICRO_BATCH):
-                output = net(self.noisy[part], self.level[part])
-                values += [
-                    float(denoising_loss(o[None], t[None])) for o, t in zip(output, self.target[part], strict=True)
-                ]
-        return float(np.mean(values))
 
-    def picture(self, net: UNet) -> np.ndarray:
-        """Input, output and clean target of the same held-out pair: (3, h, w)."""
-        import torch
-
-        one = slice(self.shown, self.shown + 1)
-        with torch.inference_mode():
-            output = net(self.noisy[one], self.level[one])
-        return torch.cat([self.noisy[one], output, self.target[one]])[:, 0].float().cpu().numpy()
+def _stale(learner: Learner, params: TrainParams, share: float) -> bool:
+    """No better validation for a long time, and at least half of the training is done."""
+    return share > FIRST_STOP and (learner.step - learner.best_step) // VALIDATE_EVERY >= params.patience
 
 
 def _check_output(params: TrainParams, ctx: JobContext) -> bool:
@@ -299,10 +242,6 @@ def _plan(params: TrainParams, data: TrainingSet) -> dict[str, Any]:
     }
 
 
-def _steps_per_epoch(params: TrainParams, data: TrainingSet) -> int:
-    return max(1, math.ceil(data.manifest["pairs_per_epoch"] / params.batch_size))
-
-
-def _message(state: dict[str, Any], total: int | None) -> str:
-    loss = "" if state["best_loss"] is None else f", validation loss {state['best_loss']:.3f}"
-    return f"step {state['step'] + 1}{f' of {total}' if total else ''}{loss}"
+def _message(learner: Learner, total: int | None) -> str:
+    loss = "" if learner.best_loss is None else f", validation loss {learner.best_loss:.3f}"
+    return f"step {learner.step + 1}{f' of {total}' if total else ''}{loss}"
