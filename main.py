@@ -6,6 +6,7 @@ machines. What is missing on a new machine is told here in a sentence, because n
 
 from __future__ import annotations
 
+import gc
 import sys
 
 SET_UP = "Run `make setup` and use .venv/bin/python, or use the conda environment of environment.yaml."
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> int:
 
 def _open(argv: list[str]) -> int:
     if not argv or argv[0] == "window" or argv[0].startswith("--window"):
+        gc.disable()  # a start makes many objects and no garbage; app.window turns it on again
         from app.window import main as window_main
 
         return window_main(argv[1:])

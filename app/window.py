@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,7 @@ def _run(paths: list[Path], demo_result: dict[str, Any] | None) -> int:
     app = make_application(session.settings.theme)
     window = MainWindow(session)
     window.show()
+    gc.enable()  # main.py pauses it while the window starts
     if demo_result:
         window.show_demo(demo_result)
     elif paths:

@@ -22,7 +22,8 @@ REPEATS = 3
 XVFB = ["xvfb-run", "-a", "-s", "-screen 0 1920x1080x24 +extension GLX +render -noreset"]
 HEAVY = ("torch", "scipy", "pandas", "starfile", "pyqtgraph", "OpenGL", "numpy", "pydantic")
 CHILD = """
-import json, sys, time
+import gc, json, sys, time
+gc.disable()  # as main.py does
 from app.session import Session
 from app.startup import make_application
 from app.window import MainWindow

@@ -39,8 +39,11 @@ class Params(BaseModel):
             if field.default is not PydanticUndefined:
                 return field.default
             raise ValueError("is needed")
-        if isinstance(value, (list, tuple)) and (not value or not all(str(v).strip() for v in value)):
-            raise ValueError("holds an empty item" if value else "is needed")
+        if isinstance(value, (list, tuple)):
+            if not value and cls.model_fields[info.field_name].is_required():
+                raise ValueError("is needed")
+            if not all(str(v).strip() for v in value):
+                raise ValueError("holds an empty item")
         return value
 
     @field_validator("*", mode="after")

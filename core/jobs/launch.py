@@ -46,9 +46,18 @@ def start(run_dir: Path, threads: int | None = None) -> subprocess.Popen:
             )
     except OSError as err:
         raise LaunchError(f"The job could not be started: {err}.", f"Command: {' '.join(command)}") from None
+    _yield_to_the_window(process.pid)
     mark = rundir.process_mark(process.pid)
     write_json(run_dir / "launch.json", mark | {"t": launched, "command": command})
     return process
+
+
+def _yield_to_the_window(pid: int) -> None:
+    """Give a job less priority than what the user works with: on a full machine the window must not stutter."""
+    try:
+        psutil.Process(pid).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10)
+    except (psutil.Error, OSError):  # it has ended already, or this system does not let us
+        return
 
 
 def _own_group() -> dict:
