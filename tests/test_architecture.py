@@ -60,9 +60,7 @@ def narrows(node: ast.Assert) -> bool:
 def test_no_bare_except_no_assert_on_data_no_posix_only_call(path: Path) -> None:
     posix_only = {"fork", "killpg", "setsid", "getpgid", "getuid", "geteuid", "mkfifo", "uname", "nice"}
     for node in ast.walk(parsed(path)):
-        assert not (isinstance(node, ast.ExceptHandler) and node.type is None), (
-            f"bare except, line {node.lineno}"
-        )
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"bare except, line {node.lineno}"
         assert not isinstance(node, ast.Assert) or narrows(node), f"assert on data, line {node.lineno}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             assert node.attr not in posix_only, f"os.{node.attr}, line {node.lineno}"
@@ -81,7 +79,5 @@ def test_the_window_module_loads_nothing_heavy() -> None:
 def test_nothing_of_this_checkout_is_installed() -> None:
     """The rooms are found beside main.py only: a package of such a name elsewhere would shadow them."""
     code = "import importlib.util as u; print([n for n in ('app', 'core', 'workers') if u.find_spec(n)])"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, cwd="/"
-    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.strip() == "[]"

@@ -132,9 +132,7 @@ def test_either_name_of_a_renamed_library_will_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(install.shutil, "which", lambda name: f"/usr/bin/{name}")
     names = [alternatives[-1] for alternatives in install.apt_alternatives()]
     answer = "".join(f"{n} installed\n" for n in names if n != "xvfb") + "xvfb not-installed\n"
-    monkeypatch.setattr(
-        install.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, stdout=answer)
-    )
+    monkeypatch.setattr(install.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, stdout=answer))
     assert "libglib2.0-0t64" in names
     assert install.missing_apt_packages() == ["xvfb"]
 

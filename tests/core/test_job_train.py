@@ -47,14 +47,14 @@ class StopAt:
 def train_in_process(training_set: Path, output: Path, stop=lambda: False, **values) -> dict:
     run_dir = output.parent / f"run-{output.name}-{time.monotonic_ns()}"
     run_dir.mkdir(parents=True)
-    params = TrainParams.parse({"input": training_set, "output": output, "epochs": 3, "batch_size": 6} | values)
+    params = TrainParams.parse({"input": training_set, "output": output, "epochs": 1, "batch_size": 4} | values)
     return run(params, JobContext(run_dir, EventWriter(run_dir), stop))
 
 
 def test_a_stopped_training_resumes_to_the_same_weights_to_the_bit(training_set, tmp_path):
     whole = train_in_process(training_set, tmp_path / "whole")
     with pytest.raises(JobStopped):
-        train_in_process(training_set, tmp_path / "parts", stop=StopAt(22))
+        train_in_process(training_set, tmp_path / "parts", stop=StopAt(20))
     step = json.loads((tmp_path / "parts/checkpoint.json").read_text())["step"]
     assert 0 < step < whole["steps"]
     resumed = train_in_process(training_set, tmp_path / "parts", resume=True)
@@ -63,13 +63,14 @@ def test_a_stopped_training_resumes_to_the_same_weights_to_the_bit(training_set,
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX matter")
-def test_kill_9_in_the_middle_then_run_again_ends_as_if_nothing_had_happened(training_set, tmp_path):
-    """The run folder itself is started again, as after a power cut; the checkpoint interval is the product's."""
+def test_kill_9_in_the_middle_then_run_again_ends_as_if_nothing_had_happened(training_set, tmp_path, monkeypatch):
+    """The run folder itself is started again, as after a power cut. Same seed, CPU and threads: equal to the bit."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     whole = train_in_process(training_set, tmp_path / "whole")
-    params = TrainParams.parse({"input": training_set, "output": tmp_path / "killed", "epochs": 3, "batch_size": 6})
+    params = TrainParams.parse({"input": training_set, "output": tmp_path / "killed", "epochs": 1, "batch_size": 4})
     run_dir = rundir.create("train", params, tmp_path / "runs")
     command = [sys.executable, str(MAIN), "run", str(run_dir)]
-    quick = dict(os.environ) | {"VITREOUS_CHECKPOINT_S": "0", "OMP_NUM_THREADS": "1"}
+    quick = dict(os.environ) | {"VITREOUS_CHECKPOINT_S": "0"}  # a checkpoint after every step
     child = subprocess.Popen(command, env=quick, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 90
     while not (tmp_path / "killed/checkpoint.json").exists():
@@ -83,9 +84,7 @@ def test_kill_9_in_the_middle_then_run_again_ends_as_if_nothing_had_happened(tra
     again = subprocess.run(command, env=quick, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
     assert rundir.inspect(run_dir).result["steps"] == whole["steps"]
-    one, two = (load_file(tmp_path / d / "model.safetensors") for d in ("whole", "killed"))
-    for key, value in one.items():  # another process may sum in another order on another number of cores
-        torch.testing.assert_close(value, two[key], rtol=1e-3, atol=1e-4)
+    assert same_weights(tmp_path / "whole/model.safetensors", tmp_path / "killed/model.safetensors")
 
 
 def test_an_earlier_training_is_not_overwritten_by_accident(training_set, tmp_path, run_job):
@@ -100,10 +99,10 @@ def test_an_earlier_training_is_not_overwritten_by_accident(training_set, tmp_pa
 
 
 def test_training_lowers_the_loss_and_reports_everything_the_window_shows(training_set, tmp_path, run_job):
-    done = run_job("train", input=training_set, output=tmp_path / "m", epochs=8, batch_size=8)
+    done = run_job("train", input=training_set, output=tmp_path / "m", epochs=4, batch_size=4)
     assert done["exit_code"] == 0, done
     losses = [e["value"] for e in run_job.of("metric", "loss")]
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    assert np.mean(losses[-4:]) < 0.8 * np.mean(losses[:4])
     assert run_job.of("metric", "val_loss")
     assert run_job.of("metric", "tslm")
     for name in ("validation_before", "validation"):

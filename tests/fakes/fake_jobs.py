@@ -33,9 +33,7 @@ FAILURES = {
 class FakeParams(Params):
     """One field of every kind."""
 
-    action: Literal["count", "sleep", "spin", "partial", "report", "fail"] = Field(
-        "count", description="What."
-    )
+    action: Literal["count", "sleep", "spin", "partial", "report", "fail"] = Field("count", description="What.")
     failure: str = Field("bug", description="Which failure.")
     seconds: float = Field(0.0, ge=0, le=600, description="How long.", json_schema_extra=ui(unit="s"))
     number: int = Field(3, ge=1, le=9, description="A number, 50 % of the time.")
