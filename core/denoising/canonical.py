@@ -121,7 +121,7 @@ def to_canonical(image: np.ndarray, diameter_px: float, sign: float = 1.0) -> Ca
     height, width = image.shape
     scale = canonical_diameter(diameter_px) / diameter_px
     padded, shape = _grids(image.shape, scale) if scale < 1 else (image.shape, image.shape)
-    flat = np.empty(padded, np.float32)
+    flat = np.zeros(padded, np.float32)
     inner = flat[:height, :width]
     np.copyto(inner, image)
     smooth.add_to(inner, -1.0)
@@ -178,10 +178,14 @@ def _grids(shape: tuple[int, ...], scale: float) -> tuple[tuple[int, int], tuple
 
 
 def robust_sigma(image: np.ndarray) -> float:
-    """Standard deviation from the quartiles of at most a million pixels; never 0."""
+    """Standard deviation from the quartiles of at most a million pixels; never 0.
+
+    Where half of an image is masked out the quartiles say nothing: then the 1st and 99th percentiles do.
+    """
     step = max(1, int(np.sqrt(image.size / 1e6)))
-    low, high = np.percentile(image[::step, ::step], [25, 75])
-    return max(float(high - low) / 1.349, 1e-12)
+    least, low, high, most = np.percentile(image[::step, ::step], [1, 25, 75, 99])
+    inner, outer = float(high - low) / 1.349, float(most - least) / 4.653
+    return max(inner if inner > 0.1 * outer else outer, 1e-12)
 
 
 def fine_sigma(image: np.ndarray) -> float:
