@@ -102,6 +102,8 @@ class NoiseFile(QObject):
 
     def set_box_size(self, box_size: int) -> None:
         """Side of all boxes in px; it is part of a STAR file."""
+        if box_size == self.box_size:
+            return
         self.box_size = box_size
         if self.picks.total():
             self._timer.start()

@@ -36,7 +36,6 @@ def test_tabs_are_built_when_shown_and_by_keys(qtbot, window) -> None:
     assert set(window._pages) == {"home", "train"}
     for name in TABS:
         window.show_tab(name)
-    assert "torch" not in sys.modules or os.environ.get("PYTEST_XDIST_WORKER")  # a window never needs it
 
 
 def test_coming_tabs_say_so(window) -> None:
@@ -228,3 +227,17 @@ def test_demo_button_starts_the_demo_job(window, monkeypatch) -> None:
     (job, params), *_ = started
     assert job == "demo"
     assert params.output == window.session.work_root / "demo"
+
+
+def test_no_tab_needs_torch():
+    """In a process of its own: other tests of this one have imported it."""
+    code = (
+        "import sys; from app.startup import make_application; from app.window import TABS, MainWindow;"
+        "make_application('dark'); window = MainWindow(); [window.show_tab(name) for name in TABS];"
+        "window.close(); print('torch' in sys.modules)"
+    )
+    environment = dict(os.environ) | {"QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "False", done.stderr
