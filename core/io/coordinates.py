@@ -6,6 +6,7 @@ No inversion of Y happens here: a file whose Y runs upwards must be converted fi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from core.io.star import Table, numbers, read_star, write_star
 
 Positions = dict[str, np.ndarray]  # micrograph name as in the file -> (n, 2) float64, columns x, y
 
-_UID = re.compile(r"^\d{10,}_")  # CryoSPARC puts a number of about 21 digits before the name
+_UID = re.compile(r"^\d{18,22}_")  # CryoSPARC's number before the name; a time stamp has at most 17 digits
+_PICKS = re.compile(r"_[a-z]*pick$", re.IGNORECASE)  # RELION's files of one micrograph: <stem>_manualpick.star
+BOX_SIZES = (16, 2048)  # px, what a noise box may be
 _SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt")
 
 
@@ -43,6 +46,13 @@ def read_particles(path: Path) -> Positions:
     micrograph names, whose positions go under the file's own stem.
     """
     path = Path(path)
+    found = _read_positions(path)
+    if not any(len(xy) for xy in found.values()):
+        raise InputError(f"{path} holds no positions: its table has no rows.", "Choose another STAR file.", path)
+    return found
+
+
+def _read_positions(path: Path) -> Positions:
     tables = read_star(path)
     for table in tables.values():
         if "rlnCoordinateX" in table and "rlnCoordinateY" in table:
@@ -71,7 +81,7 @@ def _read_listed(table: Table, path: Path) -> Positions:
         places = [parent / str(listed) for parent in path.resolve().parents]
         file = next((p for p in places if p.is_file()), None)
         if file is not None:
-            found[str(name)] = np.concatenate(list(read_particles(file).values()))
+            found[str(name)] = np.concatenate([np.empty((0, 2)), *_read_positions(file).values()])
     if not found:
         raise InputError(
             f"{path} lists coordinate files, but none of them was found.",
@@ -83,7 +93,16 @@ def _read_listed(table: Table, path: Path) -> Positions:
 
 def stem_of(name: str) -> str:
     """The part of a micrograph's name that identifies it: no folder, no uid prefix, no suffixes."""
-    base = _UID.sub("", PurePosixPath(name.replace("\\", "/")).name)
+    return _bare(_UID.sub("", _parts(name)[-1]))
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Folders and file name, in the notation of any system."""
+    return PurePosixPath(name.replace("\\", "/")).parts or ("",)
+
+
+def _bare(base: str) -> str:
+    """A file name without its suffixes."""
     while True:
         shorter = next((base[: -len(s)] for s in _SUFFIXES if base.lower().endswith(s)), base)
         if shorter == base:
@@ -92,29 +111,66 @@ def stem_of(name: str) -> str:
 
 
 def match_names(positions: Mapping[str, np.ndarray], micrographs: Sequence[Path]) -> dict[Path, np.ndarray]:
-    """Positions for each micrograph file; names match by path, then without folder, uid and suffix.
+    """Positions (n, 2) for each micrograph file; micrographs without positions get an empty (0, 2) array.
 
-    Micrographs without positions get an empty (0, 2) array. Two files with one stem are told apart by folder.
+    Every name goes to one file: the one whose name fits best without suffix (a uid prefix may be missing on
+    one side), then the one that shares most folders with it, then the one with the same suffix. A name that
+    fits several files equally well goes to none of them: a guess would put picks on the wrong micrograph.
     """
-    by_stem: dict[str, list[str]] = {}
+    by_stem: dict[str, list[Path]] = {}
+    for file in dict.fromkeys(micrographs):
+        by_stem.setdefault(stem_of(file.name), []).append(file)
+    claims: dict[Path, list[tuple[_Fit, str]]] = {}
     for name in positions:
-        by_stem.setdefault(stem_of(name), []).append(name)
+        best, files = _best_files(name, by_stem)
+        if len(files) == 1:
+            claims.setdefault(files[0], []).append((best, name))
     matched = {}
     for file in micrographs:
-        names = by_stem.get(stem_of(file.name), [])
-        if not names:  # RELION's per-micrograph files: <stem>_manualpick.star, <stem>_autopick.star
-            stem = stem_of(file.name)
-            names = [n for s, ns in by_stem.items() if re.fullmatch(re.escape(stem) + r"_\w*pick", s) for n in ns]
-        if len(names) > 1:
-            tail = [n for n in names if file.as_posix().endswith(n.replace("\\", "/").lstrip("./"))]
-            names = tail or names
-        found = [positions[n] for n in names]
+        closest = max((fit for fit, _ in claims.get(file, [])), default=None)
+        found = [positions[name] for fit, name in claims.get(file, []) if fit == closest]
         matched[file] = np.concatenate(found) if found else np.empty((0, 2))
     return matched
 
 
+_Fit = tuple[int, int, bool]  # how the names fit, number of folders shared, same file name
+
+
+def _best_files(name: str, by_stem: Mapping[str, list[Path]]) -> tuple[_Fit, list[Path]]:
+    """The files that fit a name best (several when they fit equally well), and how well."""
+    parts = _parts(name)
+    stem = stem_of(name)
+    direct = by_stem.get(stem)
+    candidates = direct or by_stem.get(_PICKS.sub("", stem), [])
+    best, files = (-1, 0, False), []
+    for file in candidates:
+        shared = 0
+        for ours, theirs in zip(reversed(parts[:-1]), reversed(file.parts[:-1]), strict=False):
+            if ours != theirs:
+                break
+            shared += 1
+        kind = 0 if not direct else 2 if _bare(parts[-1]) == _bare(file.name) else 1
+        fit = (kind, shared, parts[-1] == file.name)
+        if fit > best:
+            best, files = fit, [file]
+        elif fit == best:
+            files.append(file)
+    return best, files
+
+
 def no_match_error(path: Path, positions: Mapping[str, np.ndarray], micrographs: Sequence[Path]) -> InputError:
     """The sentence for "no name fits", with examples from both sides."""
+    by_stem: dict[str, list[Path]] = {}
+    for file in micrographs:
+        by_stem.setdefault(stem_of(file.name), []).append(file)
+    for name in positions:
+        files = _best_files(name, by_stem)[1]
+        if len(files) > 1:
+            return InputError(
+                f"{name} in {path} could be {files[0]} or {files[1]}.",
+                "Choose the micrographs of one folder, or write the folder into the names.",
+                path,
+            )
     there = ", ".join(list(positions)[:2]) or "nothing"
     here = ", ".join(m.name for m in list(micrographs)[:2])
     return InputError(
@@ -131,17 +187,29 @@ def read_noise_boxes(path: Path) -> NoiseBoxes:
         raise InputError(f"{path} does not exist.", "Pick noise on Home first, or choose its file.", path)
     if path.suffix.lower() == ".star":
         table = next((t for t in read_star(path).values() if "rlnCoordinateX" in t), None)
+        positions = read_particles(path)
         size = None
         if table is not None and "vitreousBoxSize" in table:
-            size = int(numbers(table, "vitreousBoxSize", path)[0])
-        return NoiseBoxes(read_particles(path), size)
+            size = _box_size(numbers(table, "vitreousBoxSize", path), path)
+        return NoiseBoxes(positions, size)
     return NoiseBoxes(_read_text(path))
+
+
+def _box_size(values: np.ndarray, path: Path) -> int:
+    size, (low, high) = values[0], BOX_SIZES
+    if (values != size).any() or size != round(size) or not low <= size <= high:
+        raise InputError(
+            f"{path}: its box size is not one whole number from {low} to {high}.",
+            "Write the same size in every row of _vitreousBoxSize.",
+            path,
+        )
+    return int(size)
 
 
 def _read_text(path: Path) -> Positions:
     found: dict[str, list[tuple[float, float]]] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file.", "Noise boxes are lines of: name x y.", path) from None
     for number, line in enumerate(lines, 1):
@@ -150,6 +218,8 @@ def _read_text(path: Path) -> Positions:
         parts = line.rsplit(maxsplit=2)
         try:
             name, x, y = parts[0], float(parts[1]), float(parts[2])
+            if not math.isfinite(x) or not math.isfinite(y):
+                raise ValueError("not finite")
         except (IndexError, ValueError):
             raise InputError(
                 f"{path}, line {number}: '{line.strip()[:60]}' is not 'name x y'.",
@@ -177,4 +247,7 @@ def write_noise_boxes(path: Path, positions: Mapping[str, np.ndarray], box_size:
         }
         write_star(path, "noise_boxes", columns)
     else:
+        for name, *_ in rows:
+            if name != name.strip() or name.startswith("#") or len(name.splitlines()) != 1:
+                raise InputError(f"{name!r} cannot be written to {path}: it would be misread.", "Use .star.", path)
         write_text(path, "".join(f"{n} {round(x)} {round(y)}\n" for n, x, y in rows))

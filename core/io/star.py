@@ -6,6 +6,8 @@ here both become an InputError that names the file. pandas stays inside this mod
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import numpy as np
 
 from core.errors import InputError
 from core.io.atomic import write_text
+
+_TEXT = ("rlnMicrographName", "rlnMicrographCoordinates")  # 001 is a name, not the number 1
 
 Table = dict[str, np.ndarray]  # column name without the leading underscore -> values, all of one length
 
@@ -25,10 +29,8 @@ def read_star(path: Path) -> dict[str, Table]:
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Choose a STAR file.", path)
     try:
-        text_start = path.open("rb").read(4096)
-        if b"\0" in text_start:
-            raise InputError(f"{path} is a binary file, not a STAR file.", "Choose a STAR file.", path)
-        blocks = starfile.read(path, always_dict=True)
+        _check_lines(path)
+        blocks = starfile.read(path, always_dict=True, parse_as_string=list(_TEXT))
     except InputError:
         raise
     except Exception as err:  # starfile raises whatever its parser trips over
@@ -37,15 +39,41 @@ def read_star(path: Path) -> dict[str, Table]:
             "Check that every row has as many values as the table has columns.",
             path,
         ) from None
-    tables = {str(name): _columns(block) for name, block in blocks.items()}
+    finally:
+        linecache.clearcache()  # starfile reads through it, and forgets it only when nothing went wrong
+    tables = {str(name): _columns(block, path) for name, block in blocks.items()}
     if not any(tables.values()):
         raise InputError(f"{path} holds no STAR table.", "Choose a STAR file with a particle table.", path)
     return tables
 
 
-def _columns(block: object) -> Table:
+def _check_lines(path: Path) -> None:
+    """Refuse what starfile would misread without a word: binary data, old line ends, one block name twice."""
+    seen: set[bytes] = set()
+    with path.open("rb") as stream:
+        start = stream.read(4096)
+        if b"\0" in start:
+            raise InputError(f"{path} is a binary file, not a STAR file.", "Choose a STAR file.", path)
+        if b"\r" in start and b"\n" not in start:
+            raise InputError(f"{path} has line ends of old Macintosh systems.", "Save it with Unix line ends.", path)
+        stream.seek(0)
+        for line in stream:
+            name = line.strip()
+            if not name.startswith(b"data_"):
+                continue
+            if name in seen:
+                shown = name.decode("utf-8", "replace")[:60]
+                raise InputError(f"{path} holds two tables named {shown}.", "Keep one, or rename the other.", path)
+            seen.add(name)
+
+
+def _columns(block: object, path: Path) -> Table:
     if isinstance(block, Mapping):  # a block of single values, or a table whose loop_ is missing
         return {str(k): np.array([v], dtype=object) for k, v in block.items()}
+    names = [str(name) for name in getattr(block, "columns", ())]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} has the column _{twice} twice.", "Keep one of the two columns.", path)
     return {str(name): block[name].to_numpy() for name in block.columns}  # type: ignore[attr-defined,index]
 
 
@@ -74,17 +102,28 @@ def _to_float(value: object) -> float:
 
 
 def write_star(path: Path, block: str, columns: Mapping[str, Sequence]) -> None:
-    """Write one loop table, atomically. Numbers keep 6 decimals; texts must not hold spaces."""
+    """Write one loop table, atomically. Numbers keep 6 decimals; texts that would be misread are quoted.
+
+    A text with an apostrophe or a line end is refused: no quoting brings it back through STAR readers.
+    """
     names = list(columns)
     lines = ["# version 30001", "", f"data_{block}", "", "loop_"]
     lines += [f"_{name} #{i}" for i, name in enumerate(names, 1)]
     for row in zip(*columns.values(), strict=True):
-        lines.append(" ".join(_cell(v) for v in row))
+        lines.append(" ".join(_cell(v, path) for v in row))
     write_text(path, "\n".join([*lines, ""]))
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, path: Path) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{value:.6f}"
     text = str(value)
-    return f'"{text}"' if " " in text else text
+    if "'" in text or "\0" in text or len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
+        raise InputError(
+            f"{text!r} cannot be written to {path}: STAR files have no way to keep its quote mark or line end.",
+            "Rename the file.",
+            path,
+        )
+    if text and not re.search(r'[\s"#]', text) and not text.startswith(("_", "data_", "loop_")):
+        return text
+    return '"' + text.replace('"', '""') + '"'

@@ -52,6 +52,42 @@ def test_equal_names_in_two_folders_are_told_apart():
     assert [len(v) for v in found.values()] == [1, 2]
 
 
+A, B = Path("/d/A/x.mrc"), Path("/d/B/x.mrc")
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "owner"),
+    [
+        ("A/x.mrc", [A, B], A),
+        ("p/A/x.tif", [B, A], A),
+        ("A/x.mrc", [B], B),  # one candidate: the data were moved
+        ("mics/x.mrc", [Path("/d/othermics/x.mrc"), Path("/d/mics/x.mrc")], Path("/d/mics/x.mrc")),
+        ("mics/x.mrc", [Path("/d/othermics/x.mrc"), B], None),
+        ("x.mrc", [A, B], None),
+        ("20211019123456_a.mrc", [Path("/d/a.mrc")], None),  # a time stamp is no uid
+        ("x.mrc", [Path("/d/002345678901234567890_x.mrc"), Path("/d/x.mrc")], Path("/d/x.mrc")),
+        ("002345678901234567890_x.mrc", [Path("/d/x.mrc"), Path("/d/002345678901234567890_x.mrc")], 1),
+        ("x.tif", [Path("/d/x.mrc"), Path("/d/x.tif")], 1),
+        ("mic_7_1_manualpick.star", [Path("/d/mic_7.mrc")], None),
+    ],
+)
+def test_a_name_goes_to_the_best_fitting_micrograph_only(name, files, owner):
+    found = co.match_names({name: np.array([[1.0, 2.0]])}, files)
+    owner = files[owner] if isinstance(owner, int) else owner
+    assert [f for f, xy in found.items() if len(xy)] == ([owner] if owner else [])
+
+
+def test_the_exact_name_wins_over_the_one_with_a_uid():
+    positions = {"002345678901234567890_x.mrc": np.ones((1, 2)), "x.mrc": np.full((1, 2), 5.0)}
+    np.testing.assert_allclose(co.match_names(positions, [Path("/d/x.mrc")])[Path("/d/x.mrc")], [[5, 5]])
+
+
+def test_a_name_that_fits_two_files_is_told(tmp_path):
+    error = co.no_match_error(tmp_path / "p.star", {"x.mrc": np.ones((1, 2))}, [A, B])
+    assert str(A) in error.message
+    assert str(B) in error.message
+
+
 def test_relion_manual_picks_of_one_micrograph_match_by_file_name(tmp_path):
     path = tmp_path / "mic_7_manualpick.star"
     path.write_text("data_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n5 6\n7 8\n")
@@ -87,7 +123,52 @@ def test_text_is_cryoddm_format_name_x_y(tmp_path):
     assert (tmp_path / "n.txt").read_text() == "m.mrc 400 900\n"
 
 
+ODD_NAMES = ["a#b.mrc", 'a"b.mrc', 'a "b" c.mrc', "a\tb.mrc", "_a.mrc", "data_a.mrc", "loop_.mrc", "#1.mrc", "001"]
+
+
+def test_odd_names_survive_the_way_through_a_star_file(tmp_path):
+    path = tmp_path / "n.star"
+    co.write_noise_boxes(path, {name: np.array([[10.0, 20.0]]) for name in ODD_NAMES}, 32)
+    assert list(co.read_noise_boxes(path).positions) == ODD_NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("it's.mrc", "n.star"), ("a\nb", "n.star"), ("a\nb", "n.txt"), ("#a", "n.txt")]
+)
+def test_names_that_would_be_misread_are_not_written(tmp_path, name, file):
+    with pytest.raises(InputError, match="cannot be written"):
+        co.write_noise_boxes(tmp_path / file, {name: np.array([[1.0, 2.0]])}, 32)
+    assert not (tmp_path / file).exists()
+
+
+def test_a_repaired_star_file_is_read_afresh(tmp_path):
+    path = tmp_path / "p.star"
+    path.write_bytes(BAD["ragged.star"])
+    with pytest.raises(InputError):
+        co.read_particles(path)
+    path.write_bytes(BAD["ragged.star"].replace(b"a.mrc 1\n", b"a.mrc 1 9\n"))
+    np.testing.assert_allclose(co.read_particles(path)["a.mrc"], [[1, 9]])
+
+
+@pytest.mark.parametrize("size", ["8", "4096", "20.5", "nan"])
+def test_an_impossible_box_size_is_refused(tmp_path, size):
+    path = tmp_path / "n.star"
+    path.write_text(f"data_\n\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_vitreousBoxSize\n1 2 {size}\n")
+    with pytest.raises(InputError, match=r"n\.star"):
+        co.read_noise_boxes(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    (tmp_path / "n.txt").write_bytes(b"\xef\xbb\xbfm.mrc 1 2\r\n")
+    assert list(co.read_noise_boxes(tmp_path / "n.txt").positions) == ["m.mrc"]
+
+
+_XY = b"_rlnCoordinateX\n_rlnCoordinateY\n"
 BAD = {
+    "two_blocks.star": 2 * (b"data_p\n\nloop_\n" + _XY + b"1 2\n\n"),
+    "two_columns.star": b"data_\n\nloop_\n_rlnCoordinateX\n" + _XY + b"1 2 3\n",
+    "old_mac.star": (b"data_\n\nloop_\n" + _XY + b"1 2\n").replace(b"\n", b"\r"),
+    "no_rows.star": b"data_\n\nloop_\n" + _XY + b"_vitreousBoxSize\n",
     "binary.star": b"\x00\x01\x02" * 50,
     "empty.star": b"",
     "prose.star": b"dear reader, this is not a table\n",
@@ -110,7 +191,7 @@ def test_bad_star_files_are_refused_in_one_sentence_with_their_name(tmp_path, na
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["m.mrc 1\n", "m.mrc x y\n", "", "\xff\xfe"])
+@pytest.mark.parametrize("text", ["m.mrc 1\n", "m.mrc x y\n", "m.mrc nan 1\n", "m.mrc 1 inf\n", "", "\xff\xfe"])
 def test_bad_noise_text_is_refused(tmp_path, text):
     path = tmp_path / "noise.txt"
     path.write_bytes(text.encode("latin-1"))
