@@ -2,6 +2,7 @@
 
 A box is the square of pixels centre - size // 2 ... + size, x = column, y = row. Boxes whose low-pass filtered
 spread is well above the calmest ones of their micrograph (ice crystals, carbon, unlisted particles) are refused.
+Boxes that reach into a masked region (constant pixels) hold no noise: they are no candidates at all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from core.physics.noise import low_pass_spread
 
 UNEVEN_LIMIT = 1.3  # a clean patch is within this factor of the calmest four
 CALMEST = 4
+FILLED = 0.05  # a larger share of one value in a box is a mask, not noise
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def pick_boxes(
         return PickedBoxes(np.empty((0, 2)), 0)
     allowed = np.ones((free_y.size, free_x.size), bool)
     reach = (box_size + max(particle_size, box_size)) / 2 + clearance
+    allowed &= ~_masked(image, free_x, free_y, box_size)
     for x, y in particles:
         _forbid(allowed, free_x, free_y, x, y, reach)
     chosen: list[tuple[int, int]] = []
@@ -69,6 +72,25 @@ def _forbid(allowed: np.ndarray, xs: np.ndarray, ys: np.ndarray, x: float, y: fl
     left, right = np.searchsorted(xs, x - reach, "right"), np.searchsorted(xs, x + reach, "left")
     top, bottom = np.searchsorted(ys, y - reach, "right"), np.searchsorted(ys, y + reach, "left")
     allowed[top:bottom, left:right] = False
+
+
+def _masked(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, box: int) -> np.ndarray:
+    """Candidates (rows, columns) whose box is filled with one value: masks, borders of motion correction.
+
+    A pixel counts when all eight neighbours equal it: whole numbers of few counts hardly ever do that by chance.
+    """
+    across = (image[:, 1:-1] == image[:, :-2]) & (image[:, 1:-1] == image[:, 2:])
+    along = (image[1:-1] == image[:-2]) & (image[1:-1] == image[2:])
+    flat = across[:-2] & across[1:-1] & across[2:] & along[:, 1:-1]
+    if not flat.any():
+        return np.zeros((ys.size, xs.size), bool)
+    total = np.zeros((image.shape[0] + 1, image.shape[1] + 1), np.int32)
+    np.cumsum(np.cumsum(flat, axis=0, dtype=np.int32), axis=1, out=total[2:-1, 2:-1])
+    total[-1], total[:, -1] = total[-2], total[:, -2]
+    left, top = xs - box // 2, ys - box // 2
+    upper, lower = total[top], total[top + box]
+    count = lower[:, left + box] - lower[:, left] - upper[:, left + box] + upper[:, left]
+    return count > FILLED * box * box
 
 
 def _even_ones(image: np.ndarray, centres: list[tuple[int, int]], box: int) -> list[bool]:

@@ -43,18 +43,21 @@ class PickNoiseParams(Params):
         description="Extra distance kept from every particle.",
         json_schema_extra=ui(unit="px"),
     )
-    seed: int = Field(0, ge=0, description="Seed of the random order.", json_schema_extra=ui(advanced=True))
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="Seed of the random order.", json_schema_extra=ui(advanced=True)
+    )
 
 
 def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     """Search every micrograph and write the boxes; returns counts."""
+    from core.denoising.collect import micrograph_names
     from core.denoising.patches import pick_boxes
-    from core.images.source import list_micrographs, open_source
+    from core.images.source import list_micrographs
     from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
 
-    if params.output.suffix.lower() not in (".txt", ".star"):
-        raise ParamError(f"--output: {params.output.name} must end in .txt or .star.", fields=("output",))
     micrographs = list_micrographs(params.micrographs)
+    names = micrograph_names(micrographs)
+    _check_output(params, micrographs)
     positions = read_particles(params.particles)
     matched = match_names(positions, micrographs)
     if not any(len(xy) for xy in matched.values()):
@@ -66,12 +69,12 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
         ctx.step(i, len(micrographs), micrograph.name)
         if not len(matched[micrograph]):
             ctx.warn(
-                f"{micrograph.name} has no particles in {params.particles.name}: skipped, because its "
+                f"{names[micrograph]} has no particles in {params.particles.name}: skipped, because its "
                 "particles are unknown."
             )
             continue
         picked = pick_boxes(
-            open_source(micrograph).read(0),
+            _read(micrograph),
             matched[micrograph],
             params.box_size,
             params.particle_diameter or params.box_size,
@@ -80,9 +83,9 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
             np.random.default_rng([params.seed, i]),
         )
         refused += picked.refused
-        found[micrograph.name] = picked.centres
+        found[names[micrograph]] = picked.centres
         if not len(picked.centres):
-            ctx.warn(f"{micrograph.name} has no free place for a box of {params.box_size} px.")
+            ctx.warn(f"{names[micrograph]} has no free place for a box of {params.box_size} px.")
     counts = {name: len(xy) for name, xy in found.items()}
     total = sum(counts.values())
     if total == 0:
@@ -101,3 +104,31 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
         "box_size": params.box_size,
         "per_micrograph": counts,
     }
+
+
+def _check_output(params: PickNoiseParams, micrographs: list[Path]) -> None:
+    """Refuse a file type that nobody reads, and to write over an input."""
+    output = params.output
+    if output.suffix.lower() not in (".txt", ".star"):
+        raise ParamError(f"--output: {output.name} must end in .txt or .star.", fields=("output",))
+    if output.is_dir():
+        raise ParamError(f"--output: {output} is a folder.", "Give a file name in it.", fields=("output",))
+    if output.exists() and any(p.exists() and output.samefile(p) for p in (params.particles, *micrographs)):
+        raise ParamError(
+            f"--output: {output} is one of the inputs, which are never overwritten.",
+            "Choose another name.",
+            fields=("output",),
+        )
+
+
+def _read(micrograph: Path) -> np.ndarray:
+    from core.images.source import open_source
+
+    opened = open_source(micrograph)
+    if opened.n > 1:
+        raise InputError(
+            f"{micrograph} is a stack of {opened.n} images, not a micrograph.",
+            "Average movies first (motion correction).",
+            micrograph,
+        )
+    return opened.read(0)

@@ -111,3 +111,50 @@ def test_names_that_fit_nothing_show_both_sides(data, run_job, tmp_path):
     assert done["exit_code"] == 3
     assert "alien.mrc" in done["message"]
     assert "mic_0.mrc" in done["message"]
+
+
+def test_equal_names_in_two_folders_keep_their_own_boxes(run_job, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = {"rlnMicrographName": ["A/m.mrc", "B/m.mrc"], "rlnCoordinateX": [40.0, 160.0], "rlnCoordinateY": [100.0] * 2}
+    for folder in "AB":
+        (tmp_path / folder).mkdir()
+        write_mrc(tmp_path / folder / "m.mrc", rng.standard_normal((200, 200)).astype(np.float32), 1.0)
+    write_star(tmp_path / "p.star", "particles", rows)
+    files = [tmp_path / "A", tmp_path / "B"]
+    run_job("pick-noise", micrographs=files, particles=tmp_path / "p.star", box_size=40, output=tmp_path / "n.star")
+    boxes = read_noise_boxes(tmp_path / "n.star").positions
+    assert list(boxes) == ["A/m.mrc", "B/m.mrc"]
+    for name, x in (("A/m.mrc", 40), ("B/m.mrc", 160)):
+        assert np.abs(boxes[name] - [x, 100]).max(axis=1).min() >= 40
+
+
+def test_inputs_are_never_overwritten(data, run_job):
+    before = data.star.read_bytes()
+    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.star)
+    assert (done["exit_code"], done["fields"]) == (2, ["output"])
+    picture = data.files[0].rename(data.folder / "mic_0.star")  # an absurd name, but a named file is taken
+    done = run_job("pick-noise", micrographs=[picture], particles=data.star, box_size=24, output=picture)
+    assert done["exit_code"] == 2
+    assert data.star.read_bytes() == before
+
+
+def test_a_stack_is_refused(run_job, data):
+    write_mrc(data.files[0], np.zeros((3, 64, 64), np.float32), 1.0)
+    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise)
+    assert done["exit_code"] == 3
+    assert "stack of 3 images" in done["message"]
+
+
+@pytest.mark.parametrize("fill", [0.0, 7.0])
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_masked_half_gives_no_boxes_and_does_not_spoil_the_others(fill, counts):
+    from core.denoising.patches import pick_boxes
+
+    image = np.random.default_rng(0).standard_normal((400, 400)).astype(np.float32)
+    if counts:
+        image = np.rint(10 + 2 * image)
+    whole = pick_boxes(image, np.empty((0, 2)), 32, 32, 0, 100, np.random.default_rng(1))
+    image[:, 200:] = fill
+    half = pick_boxes(image, np.empty((0, 2)), 32, 32, 0, 100, np.random.default_rng(1))
+    assert (half.centres[:, 0] <= 200 - 16 + 2).all()
+    assert len(half.centres) >= 0.4 * len(whole.centres) > 20
