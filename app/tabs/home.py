@@ -19,7 +19,7 @@ from app.session import Session
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
 from app.tabs.home_marks import NONE, Marks
-from app.tabs.home_panel import HomePanel
+from app.tabs.home_panel import HomePanel, default_box
 from app.tabs.home_picks import NoiseFile
 from app.viewer.image_view import ImageView
 from app.widgets.empty_page import EmptyPage
@@ -101,10 +101,10 @@ class HomeTab(QWidget):
         empty.recent.connect(lambda path: self.open_paths([Path(path)]))
         self.session.recent_changed.connect(lambda: empty.set_recent(self.session.settings.recent))
         self.files.opened.connect(self._on_opened)
-        self.files.particles_changed.connect(self._on_particles)
-        self.files.failed.connect(lambda err: show_error(self, err))
+        self.files.positions_changed.connect(self._on_positions)
+        self.files.failed.connect(self._on_read_failed)
         self.noise.changed.connect(self._refresh_noise)
-        self.noise.saved.connect(lambda path: self._say(f"Noise boxes saved to {path}"))
+        self.noise.saved.connect(panel.show_saved)
         self.noise.failed.connect(lambda err: show_error(self, err))
 
     def _shortcuts(self) -> None:
@@ -122,8 +122,10 @@ class HomeTab(QWidget):
 
     def _restore_sizes(self) -> None:
         home = self.session.settings.home
-        self.panel.box.set_value(int(home.get("box", 128)))
-        self.panel.diameter.set_value(float(home.get("diameter", 128)))
+        diameter = float(home.get("diameter", 128))
+        self.panel.box.set_value(int(home.get("box", default_box(diameter))))
+        self.panel.box_follows = bool(home.get("box_follows", True))
+        self.panel.diameter.set_value(diameter)
         self.noise.box_size = self.panel.box.value()
 
     def _say(self, text: str, ms: int = 6000) -> None:
@@ -146,7 +148,8 @@ class HomeTab(QWidget):
     def open_paths(self, paths: Sequence[Path]) -> None:
         """Open micrographs, folders, STAR and noise files, whatever the mixture."""
         self.files.open(list(paths))
-        self._say("Reading…")
+        self.jobs.dismiss()  # what it says belongs to what was open before
+        self._say("Reading…", 0)
 
     def _last_dir(self) -> str:
         recent = self.session.settings.recent
@@ -157,19 +160,22 @@ class HomeTab(QWidget):
         self._shown = None
         self.panel.list.set_files(opened.files)
         self.panel.count.setText(str(len(opened.files)))
-        self.panel.box.set_value(self.noise.box_size)
-        if opened.note:
-            self._say(opened.note, 10000)
-        else:
-            self._say(f"{len(opened.files)} micrographs. Click on empty ice to mark noise.")
+        self._say("Reading positions…", 0)
         self._refresh_noise("")
         if self.isVisible():
             self.view.setFocus()  # so that N, P, F, 1, Ctrl+Z work at once
 
-    def _on_particles(self) -> None:
+    def _on_read_failed(self, err: AppError) -> None:
+        self._say("")
+        show_error(self, err)
+
+    def _on_positions(self, news: str) -> None:
+        self.panel.box.set_value(self.noise.box_size)
+        self.panel.box_follows = self.panel.box_follows and not self.noise.picks.total()
         total = sum(len(xy) for xy in self.files.particles.values())
         path = self.files.particles_path
         self.panel.particle_total.setText(f"{total} from {path.name}" if path else "none loaded")
+        self._say(news, 10000)
         self.panel.pick_button.setEnabled(path is not None)
         self.panel.pick_button.setToolTip(
             "Find empty places between the particles" if path else "Load the particles' STAR file first"
@@ -208,6 +214,8 @@ class HomeTab(QWidget):
         on = len(picks.names())
         self.panel.noise_total.setText(f"{picks.total()} on {on} micrograph{'s' * (on != 1)}")
         self.panel.noise_path.setText(str(self.noise.path or "no file yet"))
+        if picks.dirty or not picks.total():
+            self.panel.saved_mark.setText("")
         self.panel.undo_button.setEnabled(picks.can_undo)
         self.panel.redo_button.setEnabled(picks.can_redo)
         self.panel.clear_button.setEnabled(picks.count(self._key()) > 0)
@@ -217,7 +225,8 @@ class HomeTab(QWidget):
     def _on_sizes(self) -> None:
         panel = self.panel
         self.noise.set_box_size(panel.box.value())
-        self.session.settings.home.update(box=panel.box.value(), diameter=panel.diameter.value())
+        sizes = {"box": panel.box.value(), "diameter": panel.diameter.value(), "box_follows": panel.box_follows}
+        self.session.settings.home.update(sizes)
         panel.show_angstrom(self.view.pyramid.pixel_size_a if self.view.pyramid else None)
         self.marks.draw()
 
@@ -226,6 +235,7 @@ class HomeTab(QWidget):
     def _load_noise(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Load noise boxes", self._last_dir(), NOISE_FILTER)
         if chosen:
+            self._say("Reading…", 0)
             self.files.open([Path(chosen)], as_noise=True)
 
     def export_noise(self) -> None:
@@ -238,9 +248,10 @@ class HomeTab(QWidget):
             self._refresh_noise("")
 
     def _load_particles(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Load particles", self._last_dir(), "STAR (*.star)")
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Load particles", self._last_dir(), "STAR (*.star)")
         if chosen:
-            self.files.open([Path(chosen)], as_noise=False)
+            self._say("Reading…", 0)
+            self.files.open([Path(c) for c in chosen], as_noise=False)
 
     def use_in_forward(self) -> None:
         """Hand micrographs, particles, noise boxes and sizes to Forward."""

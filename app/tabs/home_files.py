@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +11,34 @@ from PySide6.QtCore import QObject, Signal
 
 from app.session import Session
 from app.tabs.home_picks import DEFAULT_NAME, NoiseFile, default_path, keys_of, positions_by_key
-from core.errors import AppError, InputError
+from core.errors import AppError, InputError, ResourceError
 from workers.task import run_task
+
+MERGED_NAME = "particles_merged.star"
 
 
 @dataclass
-class Opened:
-    """What a reading task brings back; None or empty means "nothing of this kind was given"."""
+class Positions:
+    """What reading STAR and text files brings back; None means "nothing of this kind was given"."""
 
-    given: list[Path] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
     noise: tuple[Path, dict[str, np.ndarray], int | None] | None = None
     particles: tuple[Path, dict[str, np.ndarray]] | None = None
     note: str = ""
 
 
+@dataclass
+class Opened:
+    """Micrographs that were opened: `given` by the user (files or folders), `files` what that means."""
+
+    given: list[Path]
+    files: list[Path]
+
+
 class HomeFiles(QObject):
     """Micrographs, particles and the noise file that belong together."""
 
-    opened = Signal(object)  # Opened, with other micrographs than before
-    particles_changed = Signal()
+    opened = Signal(object)  # Opened: other micrographs than before; their positions follow
+    positions_changed = Signal(str)  # what was read, in words
     failed = Signal(object)  # AppError
 
     def __init__(self, session: Session, noise: NoiseFile, parent: QObject) -> None:
@@ -40,8 +48,10 @@ class HomeFiles(QObject):
         self.files: list[Path] = []
         self.particles: dict[Path, np.ndarray] = {}
         self.particles_path: Path | None = None
+        self.reading = False  # the noise file of the open micrographs is not known yet
         self._particles_raw: Mapping[str, np.ndarray] = {}
         self._keys: dict[Path, str] = {}
+        self._generation = 0
 
     def key(self, path: Path) -> str:
         """Name of a micrograph in the noise file."""
@@ -52,91 +62,182 @@ class HomeFiles(QObject):
         return next((p for p, k in self._keys.items() if k == key), None)
 
     def open(self, paths: list[Path], as_noise: bool | None = None) -> None:
-        """Read, in a task, any mixture of micrographs, folders, STAR and text files.
+        """Read, in tasks, any mixture of micrographs, folders, STAR and text files: micrographs first.
 
         `as_noise` says what a STAR file is; None: what its columns say.
         """
-        run_task(lambda: read(paths, as_noise), self._on_read, self.failed.emit, self)
-
-    def _on_read(self, opened: Opened) -> None:
-        if opened.files:
-            self._noise.flush()
-            self.given, self.files = opened.given, opened.files
-            self._keys = keys_of(opened.files)
-            for path in reversed(opened.given[:3]):
-                self._session.add_recent(path)
-            if opened.particles is None and self._particles_raw and self.particles_path:
-                opened.particles = (self.particles_path, dict(self._particles_raw))
-            if opened.noise is None:
-                self._use_default_noise(opened)
-        if not self.files:
-            self.failed.emit(InputError("Open the micrographs first.", "Then load positions for them."))
+        images, tables = sort_paths(paths)
+        if not images:
+            if self.files:
+                self._read_positions(tables, as_noise)
+            else:
+                self.failed.emit(InputError("Open the micrographs first.", "Then load positions for them."))
             return
-        try:
-            self._take_positions(opened)
-        except AppError as err:
+        self._generation += 1
+        generation = self._generation
+
+        def show(opened: Opened) -> None:
+            if generation == self._generation:
+                self._on_images(opened)
+                self._read_positions(tables, as_noise)
+
+        run_task(lambda: list_images(images), show, self.failed.emit, self)
+
+    def _on_images(self, opened: Opened) -> None:
+        self._noise.flush()
+        self.given, self.files = opened.given, opened.files
+        self._keys = keys_of(opened.files)
+        for path in reversed(opened.given[:3]):
+            self._session.add_recent(path)
+        self.reading = True
+        self._noise.open(None, {})
+        self._match(self._particles_raw, self.particles_path)
+        self.opened.emit(opened)
+
+    def _read_positions(self, tables: list[Path], as_noise: bool | None) -> None:
+        project = self._session.project_dir(self.given[0])
+        default = default_path(self.files[0].parent, project) if self.reading else None
+        generation = self._generation
+
+        def take(positions: Positions) -> None:
+            if generation == self._generation:
+                self._on_positions(positions)
+
+        def fail(err: AppError) -> None:
+            if generation != self._generation:
+                return
+            if default is not None and tables:  # the micrographs are there: go on without what cannot be read
+                self._read_positions([], None)
             self.failed.emit(err)
-        if opened.files:
-            self.opened.emit(opened)
-        self.particles_changed.emit()
 
-    def _take_positions(self, opened: Opened) -> None:
-        if opened.noise is not None:
-            path, positions, box = opened.noise
-            self._noise.open(path, positions_by_key(positions, self.files, self._keys), box)
-        if opened.particles is None:
-            return
-        from core.io.coordinates import match_names, no_match_error
+        run_task(lambda: read_positions(tables, as_noise, default, project), take, fail, self)
 
-        path, raw = opened.particles
-        matched = match_names(raw, self.files)
-        if any(len(xy) for xy in matched.values()):
-            self.particles, self.particles_path, self._particles_raw = matched, path, raw
-        else:
-            old = path == self.particles_path  # of the micrographs that were open before: drop them quietly
-            self.particles, self.particles_path, self._particles_raw = {}, None, {}
-            if not old:
-                raise no_match_error(path, raw, self.files)
+    def _match(self, raw: Mapping[str, np.ndarray], path: Path | None) -> bool:
+        from core.io.coordinates import match_names
 
-    def _use_default_noise(self, opened: Opened) -> None:
-        folder = opened.files[0].parent
-        path = default_path(folder, self._session.project_dir(opened.given[0]))
-        opened.noise = (path, {}, None)
-        if not path.exists():
-            return
-        from core.io.coordinates import read_noise_boxes
+        matched = match_names(raw, self.files) if raw else {}
+        fits = any(len(xy) for xy in matched.values())
+        self.particles, self.particles_path, self._particles_raw = (matched, path, raw) if fits else ({}, None, {})
+        return fits
 
-        try:
-            boxes = read_noise_boxes(path)
-        except AppError as err:  # never overwrite what could not be read
-            free = next(n for i in range(2, 10000) if not (n := path.with_stem(f"{path.stem}-{i}")).exists())
-            opened.noise = (free, {}, None)
-            opened.note = f"{err.message} Noise boxes go to {free.name} instead."
-        else:
-            opened.noise = (path, boxes.positions, boxes.box_size)
-            opened.note = f"{len(opened.files)} micrographs, with {boxes.count} noise boxes from {path.name}."
+    def _on_positions(self, read: Positions) -> None:
+        from core.io.coordinates import no_match_error
+
+        news = [read.note or f"{len(self.files)} micrographs."]
+        self.reading = False
+        if read.noise is not None:
+            path, boxes, size = read.noise
+            self._noise.open(path, positions_by_key(boxes, self.files, self._keys), size)
+        if read.particles is not None:
+            path, raw = read.particles
+            if not self._match(raw, path):
+                self.failed.emit(no_match_error(path, raw, self.files))
+        if self.particles:
+            total = sum(len(xy) for xy in self.particles.values())
+            on = sum(len(xy) > 0 for xy in self.particles.values())
+            news.append(f"{total} particles on {on} of {len(self.files)} micrographs.")
+        elif not self._noise.picks.total():
+            news.append("Click on empty ice to mark noise.")
+        self.positions_changed.emit(" ".join(news))
 
 
-def read(paths: list[Path], as_noise: bool | None) -> Opened:
-    """Sort paths into micrographs and positions and read the positions."""
+def sort_paths(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Micrographs and folders, and the files that hold positions; each once."""
+    unique = list(dict.fromkeys(p.absolute() for p in paths))
+    tables = [p for p in unique if p.suffix.lower() in (".star", ".txt")]
+    return [p for p in unique if p not in tables], tables
+
+
+def list_images(images: list[Path]) -> Opened:
+    """The micrographs that these files and folders hold."""
     from core.images.source import list_micrographs
+
+    return Opened(images, list_micrographs(images if len(images) > 1 else images[0]))
+
+
+def read_positions(tables: list[Path], as_noise: bool | None, default: Path | None, project: Path) -> Positions:
+    """Read noise boxes and particles; several particle files become one, written into the project folder.
+
+    `default` is the noise file of the micrographs, read when no other is given; None: leave the present one.
+    """
     from core.io.coordinates import read_noise_boxes, read_particles
 
-    opened = Opened()
-    images: list[Path] = []
-    for path in paths:
-        suffix = path.suffix.lower()
-        if suffix not in (".star", ".txt"):
-            images.append(path.absolute())
-        elif suffix == ".txt" or as_noise or (as_noise is None and is_noise(path)):
+    found = Positions()
+    particles: list[tuple[Path, dict[str, np.ndarray]]] = []
+    for path in tables:
+        if path.suffix.lower() == ".txt" or as_noise or (as_noise is None and is_noise(path)):
             boxes = read_noise_boxes(path)
-            opened.noise = (path.absolute(), boxes.positions, boxes.box_size)
+            found.noise = (path, boxes.positions, boxes.box_size)
+            found.note = f"{boxes.count} noise boxes from {path.name}."
         else:
-            opened.particles = (path.absolute(), read_particles(path))
-    if images:
-        opened.given = images
-        opened.files = list_micrographs(images if len(images) > 1 else images[0])
-    return opened
+            particles.append((path, read_particles(path)))
+    if len(particles) == 1:
+        found.particles = particles[0]
+    elif particles:
+        merged = merge([positions for _, positions in particles])
+        found.particles = (write_merged(project, merged), merged)
+    if found.noise is None and default is not None:
+        found.noise, found.note = read_default(default)
+    return found
+
+
+def read_default(path: Path) -> tuple[tuple[Path, dict[str, np.ndarray], int | None], str]:
+    """The noise file that lies with the micrographs; another name when that file cannot be read."""
+    from core.io.coordinates import read_noise_boxes
+
+    if not path.exists():
+        return (path, {}, None), ""
+    try:
+        boxes = read_noise_boxes(path)
+    except AppError as err:  # never overwrite what could not be read
+        free = free_name(path)
+        return (free, {}, None), f"{err.message} Noise boxes go to {free.name} instead."
+    return (path, boxes.positions, boxes.box_size), f"{boxes.count} noise boxes from {path.name}."
+
+
+def free_name(path: Path) -> Path:
+    """The first of name-2, name-3, ... that is free."""
+    return next(n for i in range(2, 10000) if not (n := path.with_stem(f"{path.stem}-{i}")).exists())
+
+
+def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Positions of several files by micrograph name; the same centre in two files counts once."""
+    merged: dict[str, np.ndarray] = {}
+    for part in parts:
+        for name, xy in part.items():
+            both = np.concatenate([merged[name], xy]) if name in merged else xy
+            _, first = np.unique(both, axis=0, return_index=True)
+            merged[name] = both[np.sort(first)] if name in merged else xy
+    return merged
+
+
+def write_merged(project: Path, positions: dict[str, np.ndarray]) -> Path:
+    """Write positions as one STAR file into the project folder; an earlier file with other content stays."""
+    from core.io.coordinates import read_particles
+    from core.io.star import write_star
+
+    path = project / MERGED_NAME
+    if path.exists():
+        try:
+            old = read_particles(path)
+        except AppError:
+            old = {}
+        same = (n in old and old[n].shape == xy.shape and np.allclose(old[n], xy) for n, xy in positions.items())
+        if len(old) == len(positions) and all(same):
+            return path
+        path = free_name(path)
+    try:
+        project.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ResourceError(f"{project} cannot be made: {err.strerror}.", "The merged positions go there.") from None
+    rows = [(name, x, y) for name, xy in positions.items() for x, y in xy]
+    columns = {
+        "rlnMicrographName": [r[0] for r in rows],
+        "rlnCoordinateX": [float(r[1]) for r in rows],
+        "rlnCoordinateY": [float(r[2]) for r in rows],
+    }
+    write_star(path, "particles", columns)
+    return path
 
 
 def is_noise(path: Path) -> bool:

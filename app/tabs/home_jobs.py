@@ -16,11 +16,14 @@ from app.widgets.run_bar import RunBar
 from core.errors import AppError
 from core.jobs.table import job_params
 from workers.job_worker import JobWorker
+from workers.task import run_task
 
 if TYPE_CHECKING:
     from app.tabs.home import HomeTab
 
 JOBS = ("pick-noise", "demo")
+FEW_BOXES = 10
+FEW_HINT = "That is too little noise to learn from: make the box smaller and pick again, or add boxes by hand."
 RUNNING_TEXT = {"pick-noise": "Looking for empty places", "demo": "The demo runs"}
 
 
@@ -31,6 +34,7 @@ class HomeJobs(QObject):
         super().__init__(tab)
         self._session, self._tab = session, tab
         self.worker: JobWorker | None = None
+        self._own: JobWorker | None = None  # started here, not replayed: only its boxes are taken unasked
         self.bar = RunBar()
         self.bar.run_button.hide()
         self.bar.run_button.setShortcut("")
@@ -49,6 +53,9 @@ class HomeJobs(QObject):
     def pick(self) -> None:
         """Pick noise boxes on the open micrographs."""
         files, noise = self._tab.files, self._tab.noise
+        if files.reading:
+            self._session.message.emit("The positions are still being read.", 4000)
+            return
         if files.particles_path is None or noise.path is None:
             self._session.message.emit("Load the STAR file of the particles first.", 8000)
             return
@@ -69,7 +76,7 @@ class HomeJobs(QObject):
 
     def _start(self, job: str, values: dict[str, Any]) -> None:
         try:
-            self._session.start(job, job_params(job).parse(values))
+            self._own = self._session.start(job, job_params(job).parse(values))
         except AppError as err:
             show_error(self._tab, err)
 
@@ -117,6 +124,11 @@ class HomeJobs(QObject):
         self.banner.show_text(state, text, hint, detail, next_step)
         self.banner_frame.show()
 
+    def dismiss(self) -> None:
+        """Hide the words about an ended run."""
+        if self.worker is None or not self.worker.active:
+            self._hide()
+
     def _hide(self) -> None:
         self.banner_frame.hide()
         self.bar.hide()
@@ -127,27 +139,48 @@ class HomeJobs(QObject):
         if self.worker is not None and self.worker.job == "demo":
             last = text.splitlines()[-1]  # above it stands the table, which the report shows better
             self._show("done", "The demo is done.", last, "Open the report", "Show the result →")
-            self._tab.session.handed_over.emit("demo", result)
+            if self.worker is self._own:  # a replayed demo never changes what is open unasked
+                self._own = None
+                self._tab.session.handed_over.emit("demo", result)
             return
-        self._show("done", text, "Undo (Ctrl+Z) brings the earlier boxes back.")
-        self._take_boxes(Path(str(result.get("output", ""))))
+        self._show_picked(text, result)
 
-    def _take_boxes(self, path: Path) -> None:
-        from app.tabs.home_picks import positions_by_key
-        from core.io.coordinates import read_noise_boxes
-        from workers.task import run_task
+    def _show_picked(self, text: str, result: dict[str, Any]) -> None:
+        """Take the boxes of the run that was started here for these micrographs; offer those of any other."""
+        worker = self.worker
+        few = isinstance(result.get("boxes"), int) and result["boxes"] < FEW_BOXES
+        state, hint = ("warning", FEW_HINT) if few else ("done", "")
+        given = [str(p) for p in self._tab.files.given]
+        if worker is not None and worker is self._own and worker.params.get("micrographs") == given:
+            self._own = None
+            self._show(state, text, f"{hint} Undo (Ctrl+Z) brings the earlier boxes back.".lstrip())
+            self._take_boxes(result)
+        else:
+            hint = f"{hint} Your present boxes stay until you load these.".lstrip()
+            self._show(state, text, hint, next_step="Load these boxes")
 
+    def _take_boxes(self, result: dict[str, Any]) -> None:
+        """The boxes of a run replace those of its micrographs, in one undo step; all others stay."""
+        path = Path(str(result.get("output", "")))
         files = self._tab.files
         if not files.files:
             self._session.message.emit(f"Noise boxes are in {path}; open the micrographs to see them.", 10000)
             return
 
-        def take(positions: dict[str, Any]) -> None:
-            self._tab.noise.picks.set_all(positions)
-
         def work() -> dict[str, Any]:
-            keys = {p: files.key(p) for p in files.files}
-            return positions_by_key(read_noise_boxes(path).positions, files.files, keys)
+            from core.io.coordinates import match_names, no_match_error, read_noise_boxes
+
+            found = read_noise_boxes(path).positions
+            here = {files.key(p): xy for p, xy in match_names(found, files.files).items() if len(xy)}
+            if not here:
+                raise no_match_error(path, found, files.files)
+            return here
+
+        def take(positions: dict[str, Any]) -> None:
+            if isinstance(result.get("box_size"), int):
+                self._tab.panel.box.set_value(result["box_size"])
+            picks = self._tab.noise.picks
+            picks.set_all(picks.as_dict() | positions)
 
         run_task(work, take, lambda err: show_error(self._tab, err), self)
 
@@ -167,6 +200,9 @@ class HomeJobs(QObject):
     def _next(self) -> None:
         if self.worker is not None and self.worker.job == "demo":
             self._session.handed_over.emit("demo", self.worker.result)
+        elif self.worker is not None:
+            self._take_boxes(self.worker.result)
+            self._hide()
 
     def _detail(self) -> None:
         worker = self.worker

@@ -73,6 +73,8 @@ class Marks(QObject):
     def _refused(self, x: float, y: float, skip: int | None = None) -> str:
         if self._view.pyramid is None or not self._key():
             return "The micrograph is still loading."
+        if self._files.reading:
+            return "The positions are still being read."
         others = self._positions()
         if skip is not None:
             others = np.delete(others, skip, axis=0)

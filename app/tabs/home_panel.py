@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTime, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QMenu, QVBoxLayout
 
 from app.widgets.inputs import FloatBox, IntBox
 from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
+
+
+def default_box(diameter: float) -> int:
+    """Noise box for a particle diameter, both in px: small enough to fit between the particles, and even."""
+    return max(16, 2 * round(0.4 * diameter))
 
 
 class HomePanel(QFrame):
@@ -30,6 +35,8 @@ class HomePanel(QFrame):
     def __init__(self, noise_count: Callable[[Path], str], particle_count: Callable[[Path], str]) -> None:
         super().__init__()
         self.setObjectName("side")
+        self.box_follows = True  # the particle diameter, until somebody chooses a box
+        self._following = False
         self.list = MicrographList(
             [
                 ("Noise", noise_count, "Noise boxes on this micrograph"),
@@ -62,6 +69,7 @@ class HomePanel(QFrame):
         self.box_a = label("", "muted")
         self.noise_path = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
         self.noise_path.setAccessibleName("File of the noise boxes")
+        self.saved_mark = label("", "good")
         file_button = button("File…", tip="Where the noise boxes are kept")
         menu = QMenu(file_button)
         menu.addAction("Load noise boxes…", self.load_noise.emit)
@@ -78,10 +86,10 @@ class HomePanel(QFrame):
             (self.clear_button, self.clear),
         ):
             widget.clicked.connect(signal)
-        self.box.edited.connect(self.sizes_changed)
+        self.box.edited.connect(self._on_box)
         self.show_noise.toggled.connect(self.visibility_changed)
         sizes = row(label("Box size"), self.box, self.box_a, None)
-        file_row = row(self.noise_path, file_button)
+        file_row = row(self.noise_path, self.saved_mark, file_button)
         file_row.setStretch(0, 1)
         part = column(spacing=6)
         part.addLayout(row(self.show_noise, None, self.noise_total))
@@ -103,7 +111,7 @@ class HomePanel(QFrame):
         self.diameter_a = label("", "muted")
         self.load_button = button("Load STAR…", tip="Particle positions (RELION 3.0 to 5); or drop the file anywhere")
         self.load_button.clicked.connect(self.load_particles)
-        self.diameter.edited.connect(self.sizes_changed)
+        self.diameter.edited.connect(self._on_diameter)
         self.show_particles.toggled.connect(self.visibility_changed)
         grid = QGridLayout()
         grid.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None), 0, 0)
@@ -112,6 +120,24 @@ class HomePanel(QFrame):
         part.addLayout(row(self.show_particles, None, self.particle_total))
         part.addLayout(grid)
         return part
+
+    def _on_box(self) -> None:
+        self.box_follows = self._following
+        self.sizes_changed.emit()
+
+    def _on_diameter(self) -> None:
+        wanted = default_box(self.diameter.value())
+        marked = not self.noise_total.text().startswith("0")
+        if self.box_follows and (wanted < self.box.value() or not marked):  # boxes never grow over particles
+            self._following = True
+            self.box.set_value(wanted)
+            self._following = False
+        self.sizes_changed.emit()
+
+    def show_saved(self, path: str) -> None:
+        """A tick beside the file name: what is marked is in the file."""
+        self.saved_mark.setText("✓")
+        self.saved_mark.setToolTip(f"Saved to {path} at {QTime.currentTime().toString('HH:mm:ss')}")
 
     def show_angstrom(self, pixel_size_a: float | None) -> None:
         """Write the sizes in Angstrom beside the pixels."""

@@ -86,7 +86,7 @@ class NoiseFile(QObject):
         self._timer.timeout.connect(self._save)
         self.picks.subscribe(self._on_change)
 
-    def open(self, path: Path, positions: Mapping[str, np.ndarray], box_size: int | None = None) -> None:
+    def open(self, path: Path | None, positions: Mapping[str, np.ndarray], box_size: int | None = None) -> None:
         """Show the content of a file (or nothing yet) and save to it from now on."""
         self.flush()
         self.path = path

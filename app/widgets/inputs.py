@@ -34,7 +34,7 @@ class IntBox(QSpinBox):
         super().__init__()
         self._low = int(low) if low is not None else (0 if unset else -HUGE)
         self._unset = bool(unset)
-        self.setRange(self._low - 1 if unset else self._low, int(high) if high is not None else HUGE)
+        self.setRange(self._low - 1 if unset else self._low, int(min(high, HUGE)) if high is not None else HUGE)
         if unset:
             self.setSpecialValueText(unset)
         self.setSuffix(f" {unit}" if unit else "")

@@ -11,7 +11,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 
 from app.tabs.home_picks import NoiseFile, default_path, keys_of, refusal
-from core.io.coordinates import read_noise_boxes, write_noise_boxes
+from core.io.coordinates import read_noise_boxes, read_particles, write_noise_boxes
 
 LEFT = Qt.MouseButton.LeftButton
 NO_KEYS = Qt.KeyboardModifier.NoModifier
@@ -202,6 +202,63 @@ def test_pick_automatically_is_a_child_process_and_one_undo_step(qtbot, home, mi
         assert refusal(x, y, 32, (240, 320), particles, 40, np.empty((0, 2))) == ""
     home.marks.undo()
     assert home.noise.picks.total() == 1
+
+
+def test_an_old_run_is_shown_without_touching_the_boxes(qtbot, home, window, micrographs: Path) -> None:
+    """Its boxes come only by a click, and go again by undo."""
+    from core.jobs import rundir
+    from core.jobs.base import execute
+    from core.jobs.table import job_params
+
+    output = micrographs.parent / "old.star"
+    values = {"micrographs": [micrographs], "particles": micrographs / "particles.star", "output": output}
+    old = rundir.create("pick-noise", job_params("pick-noise").parse(values | {"box_size": 24}))
+    assert execute(old) == 0
+    click(qtbot, home, 150, 100)
+    window.show_run(rundir.inspect(old))
+    button = home.jobs.banner.next
+    qtbot.waitUntil(lambda: button.isVisible(), timeout=10_000)
+    assert home.noise.picks.total() == 1
+    qtbot.mouseClick(button, LEFT)
+    qtbot.waitUntil(lambda: home.noise.picks.total() > 3, timeout=10_000)
+    assert home.panel.box.value() == 24
+    home.marks.undo()
+    np.testing.assert_allclose(boxes(home), [[150, 100]], atol=1)
+
+
+def test_several_star_files_are_merged_into_one_for_forward(qtbot, home, window, micrographs: Path) -> None:
+    head = "data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\n"
+    one, two = micrographs.parent / "one.star", micrographs.parent / "two.star"
+    one.write_text(head + "a.mrc 60 60\nb.mrc 70 70\n")
+    two.write_text(head + "a.mrc 60 60\na.mrc 250 180\nc.mrc 90 90\n")
+    window.dropEvent(_drop(one, two))
+    qtbot.waitUntil(lambda: len(home.files.particles) == 3, timeout=20_000)
+    assert [len(home.files.particles[f]) for f in home.files.files] == [2, 1, 1]
+    assert "4 particles on 3 of 3 micrographs" in window.statusBar().currentMessage()
+    qtbot.mouseClick(home.panel.forward_button, LEFT)
+    merged = Path(window.page("forward").form.raw("particles"))
+    assert merged.parent == window.session.project_dir(micrographs)
+    assert sum(len(xy) for xy in read_particles(merged).values()) == 4
+    assert two.read_text().endswith("c.mrc 90 90\n")
+
+
+def _drop(*paths: Path) -> QDropEvent:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(p)) for p in paths])
+    _drop.kept = mime  # the event only points at it
+    return QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, mime, LEFT, NO_KEYS)
+
+
+def test_the_box_follows_the_diameter_until_it_is_chosen(qtbot, window) -> None:
+    panel = window.home.panel
+    panel.diameter.set_value(100)
+    assert panel.box.value() == 80
+    panel.diameter.set_value(12)
+    assert panel.box.value() == 16
+    panel.box.selectAll()
+    qtbot.keyClicks(panel.box, "64")
+    panel.diameter.set_value(200)
+    assert panel.box.value() == 64
 
 
 def test_use_in_forward_fills_the_form(qtbot, home, window, micrographs: Path) -> None:
