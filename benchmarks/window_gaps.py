@@ -71,7 +71,7 @@ def _browse(root: Path, training_set: Path) -> dict[str, Any]:
     settle(3.0)
     figures: dict[str, Any] = {"side_px": SIDE, "seconds": SECONDS}
     for name in ("no_job", "while_training"):
-        run_dir = None
+        run_dir, process = None, None
         if name == "while_training":
             values = {"input": training_set, "output": root / "model", "minutes": 10}
             run_dir = rundir.create("train", job_params("train").parse(values))
@@ -95,7 +95,9 @@ def _browse(root: Path, training_set: Path) -> dict[str, Any]:
             "over_50_ms": int((gaps > 50).sum()),
             "turns": len(gaps),
         }
-        if run_dir is not None:
+        if run_dir is not None and process is not None:
             launch.request_stop(run_dir)
+            process.wait(timeout=30)
+            settle(1.0)  # the window has seen it: it asks no question when it closes
     window.close()
     return figures

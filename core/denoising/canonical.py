@@ -18,6 +18,7 @@ from core.physics.fourier import fourier_resample
 CANONICAL_DIAMETER = 32.0  # px; smaller particles stay at their own size
 BACKGROUND_DIAMETERS = 1.5  # sigma of the Gaussian background
 OUTLIER_SIGMAS = 8.0
+MASK_BLOCK = 8  # px
 PADDING = 32  # px, at least, between the end of an image and its periodic repetition
 
 
@@ -88,6 +89,7 @@ class Canonical:
     padded: tuple[int, int]
     sign: float
     outliers: int
+    valid: np.ndarray | None = None  # (h, w) bool, where the image is not masked out; None: everywhere
 
     @property
     def scale_y(self) -> float:
@@ -115,23 +117,57 @@ class Canonical:
         return np.asarray(xy, float) * [self.scale_x, self.scale_y]
 
 
-def to_canonical(image: np.ndarray, diameter_px: float, sign: float = 1.0) -> Canonical:
-    """Flatten and resample one micrograph; `sign` -1 turns light particles dark."""
-    smooth = background(image, diameter_px)
+def to_canonical(image: np.ndarray, diameter_px: float, sign: float = 1.0, canonical: float | None = None) -> Canonical:
+    """Flatten and resample one micrograph so that a particle of `diameter_px` is `canonical` px across.
+
+    `sign` -1 turns light particles dark. Masked regions (blocks of one value) count neither for the background
+    nor for the noise level, and are 0 in the result.
+    """
     height, width = image.shape
-    scale = canonical_diameter(diameter_px) / diameter_px
-    padded, shape = _grids(image.shape, scale) if scale < 1 else (image.shape, image.shape)
+    scale = (canonical or canonical_diameter(diameter_px)) / diameter_px
+    resample = abs(scale - 1) > 1e-6
+    padded, shape = _grids(image.shape, scale) if resample else ((height, width), (height, width))
     flat = np.zeros(padded, np.float32)
     inner = flat[:height, :width]
     np.copyto(inner, image)
+    masked = masked_pixels(image)
+    if masked is not None and not masked.all():
+        inner[masked] = np.median(image[~masked][:: max(1, int((~masked).sum() // 1_000_000))])
+    smooth = background(inner, diameter_px)
     smooth.add_to(inner, -1.0)
-    outliers = _clear_outliers(inner)
+    if masked is not None:
+        inner[masked] = 0.0
+    outliers = _clear_outliers(inner, masked)
     if sign < 0:
         np.negative(inner, out=inner)
     _close_period(flat, height, axis=0)
     _close_period(flat, width, axis=1)
-    resampled = fourier_resample(flat, shape) if scale < 1 else flat
-    return Canonical(resampled, smooth, (height, width), (padded[0], padded[1]), sign, outliers)
+    resampled = fourier_resample(flat, shape) if resample else flat
+    valid = None if masked is None else _valid_at(masked, resampled.shape, padded)
+    return Canonical(resampled, smooth, (height, width), padded, sign, outliers, valid)
+
+
+def masked_pixels(image: np.ndarray) -> np.ndarray | None:
+    """Where blocks of MASK_BLOCK x MASK_BLOCK px hold a single value: bool (h, w), or None when nowhere."""
+    rows, cols = (n // MASK_BLOCK for n in image.shape)
+    if not rows or not cols:
+        return None
+    blocks = image[: rows * MASK_BLOCK, : cols * MASK_BLOCK].reshape(rows, MASK_BLOCK, cols, MASK_BLOCK)
+    constant = blocks.max(axis=(1, 3)) == blocks.min(axis=(1, 3))
+    if not constant.any():
+        return None
+    full = np.repeat(np.repeat(constant, MASK_BLOCK, axis=0), MASK_BLOCK, axis=1)
+    return np.pad(full, [(0, n - m) for n, m in zip(image.shape, full.shape, strict=True)], mode="edge")
+
+
+def _valid_at(masked: np.ndarray, shape: tuple[int, ...], padded: tuple[int, int]) -> np.ndarray:
+    """The unmasked pixels on the canonical grid; the padding counts as masked."""
+    rows = np.minimum(np.arange(shape[0]) * padded[0] // shape[0], padded[0] - 1)
+    cols = np.minimum(np.arange(shape[1]) * padded[1] // shape[1], padded[1] - 1)
+    valid = np.zeros(shape, bool)
+    inside_r, inside_c = rows < masked.shape[0], cols < masked.shape[1]
+    valid[np.ix_(inside_r, inside_c)] = ~masked[np.ix_(rows[inside_r], cols[inside_c])]
+    return valid
 
 
 def _close_period(flat: np.ndarray, size: int, axis: int) -> None:
@@ -143,12 +179,14 @@ def _close_period(flat: np.ndarray, size: int, axis: int) -> None:
     padding = view.shape[0] - size
     if padding:
         fade = (0.5 - 0.5 * np.cos(np.pi * (np.arange(padding) + 0.5) / padding)).astype(np.float32)[:, None]
-        view[size:] = view[size - padding : size][::-1] * (1 - fade) + view[:padding][::-1] * fade
+        offset = np.arange(padding)  # modulo the size: a tiny image is shorter than its padding
+        end, beginning = view[size - 1 - offset % size], view[offset[::-1] % size]
+        view[size:] = end * (1 - fade) + beginning * fade
 
 
-def _clear_outliers(flat: np.ndarray) -> int:
+def _clear_outliers(flat: np.ndarray, masked: np.ndarray | None) -> int:
     """Set hot and dead pixels of a flattened image to 0, in place; returns how many."""
-    limit = OUTLIER_SIGMAS * robust_sigma(flat)
+    limit = OUTLIER_SIGMAS * robust_sigma(flat if masked is None else flat[~masked])
     count = 0
     for top in range(0, flat.shape[0], 512):
         rows = flat[top : top + 512]
@@ -178,17 +216,15 @@ def _grids(shape: tuple[int, ...], scale: float) -> tuple[tuple[int, int], tuple
 
 
 def robust_sigma(image: np.ndarray) -> float:
-    """Standard deviation from the quartiles of at most a million pixels; never 0.
-
-    Where half of an image is masked out the quartiles say nothing: then the 1st and 99th percentiles do.
-    """
-    step = max(1, int(np.sqrt(image.size / 1e6)))
-    least, low, high, most = np.percentile(image[::step, ::step], [1, 25, 75, 99])
-    inner, outer = float(high - low) / 1.349, float(most - least) / 4.653
-    return max(inner if inner > 0.1 * outer else outer, 1e-12)
+    """Standard deviation from the quartiles of about a million pixels; never 0."""
+    if not image.size:
+        return 1e-12
+    step = max(1, int((image.size / 1e6) ** (1 / image.ndim)))
+    low, high = np.percentile(image[(slice(None, None, step),) * image.ndim], [25, 75])
+    return max(float(high - low) / 1.349, 1e-12)
 
 
-def fine_sigma(image: np.ndarray) -> float:
+def fine_sigma(image: np.ndarray, valid: np.ndarray | None = None) -> float:
     """Noise level from the finest detail, without picks: robust spread of the 3 x 3 noise kernel of Immerkaer (1996).
 
     Particles hardly reach those frequencies, so a crowded and an empty micrograph give the same answer. For white
@@ -196,6 +232,8 @@ def fine_sigma(image: np.ndarray) -> float:
     """
     rows = image[:-2] - 2 * image[1:-1] + image[2:]
     detail = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    if valid is not None:
+        detail = detail[valid[1:-1, 1:-1]]
     return robust_sigma(detail) / 6.0
 
 

@@ -94,7 +94,7 @@ class Collected:
         """Cut one micrograph's canonical crops; positions (n, 2) x, y are those of the input."""
         self.outliers += canonical.outliers
         patches = _crops(canonical, noise, self.noise_size)
-        fine = fine_sigma(canonical.image)
+        fine = fine_sigma(canonical.image, canonical.valid)
         if patches:
             sigma = float(np.std(patches))
             self.calibration.append(sigma / fine)
@@ -124,7 +124,7 @@ def crop_sizes(diameter_px: float, noise_box: int) -> tuple[int, int, int]:
     """
     canonical = canonical_diameter(diameter_px)
     raw = 2 * round(diameter_px)
-    return raw, max(32, 16 * round(2 * canonical / 16)), max(8, round(noise_box * canonical / diameter_px))
+    return raw, max(32, 16 * int(2 * canonical / 16)), int(noise_box * canonical / diameter_px)
 
 
 def disc(size: int, radius: float) -> np.ndarray:

@@ -43,9 +43,29 @@ class TrainingSet:
                 "Run forward again into this folder.",
                 folder,
             ) from None
-        self.particles = arrays["particles"].astype(np.float32)  # (n, s, s)
-        self.noise = arrays["noise"].astype(np.float32)  # (m, h, h)
-        self.group = arrays["group"]  # (m,)
+        try:
+            self.particles = arrays["particles"].astype(np.float32)  # (n, s, s)
+            self.noise = arrays["noise"].astype(np.float32)  # (m, h, h)
+            self.group = arrays["group"]  # (m,)
+            self._check()
+        except (KeyError, TypeError, ValueError, IndexError) as err:
+            raise InputError(
+                f"{folder} is not a complete training set ({err}).", "Run forward again.", folder
+            ) from None
+
+    def _check(self) -> None:
+        """Raise where something that training needs is missing or does not fit together."""
+        sizes = {"particles": self.particles.ndim, "noise": self.noise.ndim}
+        if set(sizes.values()) != {3} or not len(self.particles) or len(self.noise) != len(self.group):
+            raise ValueError("its crops do not fit together")
+        if not (np.isfinite(self.particles).all() and np.isfinite(self.noise).all()):
+            raise ValueError("its crops hold values that are not numbers")
+        needed = (self.method, self.recipe, self.log_snr, self.manifest["pairs_per_epoch"], self.manifest["seed"])
+        of = self.manifest["library"]
+        more = (of["seed"], of["phantoms"], of["views"], of["specimens"], self.manifest["validation"]["log_snr"])
+        facts = ("created", "contrast", "particle_diameter_px", "pixel_size_a", "normalisation")
+        if None in (*needed, *more) or any(name not in self.manifest for name in facts):
+            raise KeyError("manifest.json lacks something")
 
     @property
     def method(self) -> str:

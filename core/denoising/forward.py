@@ -28,6 +28,7 @@ from core.physics.phantom import build_library
 
 LEAST_SNR = 0.01  # below this the variance excess is not distinguishable from 0
 FALLBACK_SNR = 0.12
+LEAST_NOISE_CROP = 8  # canonical px
 SAMPLE_PAIRS = 128  # of s2
 VALIDATION_PAIRS = 48
 VALIDATION_STEP = 10**8  # pairs from here on are never trained on
@@ -80,8 +81,23 @@ def gather(params: Any) -> Source:
             raise no_match_error(path, wanted, micrographs)
     used = [m for m in micrographs if len(matched[0][m]) or len(matched[1][m])]
     sources = {m: open_source(m) for m in used}
+    stack = next((m for m, s in sources.items() if s.n > 1), None)
+    if stack is not None:
+        raise InputError(
+            f"{stack} is a stack of images, not a micrograph.", "Average movies first (motion correction).", stack
+        )
     pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
+    unused = [n for n in ("beta", "steps", "start") if getattr(params, n) != type(params).model_fields[n].default]
+    if unused and params.preset != "custom":
+        warnings.append(f"--{', --'.join(unused)} have no effect with --preset {params.preset}.")
     raw, canonical, canonical_noise = crop_sizes(params.particle_diameter, noise_box)
+    if canonical_noise < LEAST_NOISE_CROP:
+        least = round(LEAST_NOISE_CROP * params.particle_diameter / canonical_diameter(params.particle_diameter))
+        raise ParamError(
+            f"Noise boxes of {noise_box} px are too small beside particles of {params.particle_diameter:g} px.",
+            f"Pick boxes of at least {least} px.",
+            fields=("noise", "noise_box"),
+        )
     shapes = {m: s.shape for m, s in sources.items()}
     plan = plan_cuts(shapes, matched[0], matched[1], raw, noise_box, params.max_particles, params.seed)
     if not plan.particles:

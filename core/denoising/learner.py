@@ -6,6 +6,7 @@ A checkpoint is one safetensors file (no code runs when it is read); checkpoint.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ class Learner:
         return loss
 
     def judged(self, loss: float) -> None:
-        """Remember the average's weights when they are the best so far."""
-        if self.best_loss is None or loss < self.best_loss:
+        """Remember the average's weights when they are the best so far; a loss that is no number never is."""
+        if math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_loss, self.best_step, self.best = loss, self.step, self._weights()
 
     def _facts(self) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def save_denoiser(path: Path, weights: dict[str, torch.Tensor], facts: Facts) ->
 
 def load_denoiser(path: Path, device: torch.device) -> Denoiser:
     """Load a model, or say in one sentence why it cannot be used."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder.", "Give the model.safetensors inside it.", path)
     if not path.is_file():
         raise InputError(
             f"{path} does not exist.", "Give a model.safetensors of a training, gaussian:30, or wiener.", path
@@ -90,6 +92,8 @@ def load_denoiser(path: Path, device: torch.device) -> Denoiser:
         facts = _facts(json.loads(meta["facts"]))
         net = UNet(facts.widths)
         net.load_state_dict(weights)
+        if not all(bool(w.isfinite().all()) for w in weights.values()):
+            raise ValueError("it holds weights that are not numbers")
     except (ValueError, KeyError, TypeError, RuntimeError) as err:
         raise InputError(
             f"{path} is not a denoiser of this version ({str(err).splitlines()[0]}).", "Train again.", path
@@ -101,4 +105,9 @@ def load_denoiser(path: Path, device: torch.device) -> Denoiser:
 def _facts(values: dict[str, Any]) -> Facts:
     known = {f.name for f in fields(Facts)}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    for name in ("particle_diameter_px", "canonical_diameter", "calibration", "snr", "gate_threshold"):
+        if not 0 < float(values[name]) < 1e6:
+            raise ValueError(f"{name} is {values[name]}")
+    if values["pixel_size_a"] is not None and not 0 < float(values["pixel_size_a"]) < 1e6:
+        raise ValueError(f"pixel_size_a is {values['pixel_size_a']}")
     return Facts(**values)

@@ -20,6 +20,7 @@ from core.io.coordinates import NoiseBoxes, match_names
 
 Step = Callable[[int, int], None]
 ASSUMED_DIAMETER_A = 150.0  # background scale of the linear filters, where no particle is known
+MOST_ENLARGED, MOST_DIAMETER = 2.0, 4096  # a micrograph is enlarged at most twice; particles up to this many px
 WIENER_BOX = 96  # px, where no patches are given
 
 
@@ -45,8 +46,16 @@ class Network:
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
         facts = self.denoiser.facts
-        canonical = to_canonical(image, facts.diameter_for(pixel_size_a), facts.sign)
-        sigma = np.float32(fine_sigma(canonical.image) * facts.calibration)
+        diameter = facts.diameter_for(pixel_size_a)
+        if facts.canonical_diameter > MOST_ENLARGED * diameter or diameter > MOST_DIAMETER:
+            raise InputError(
+                f"{path.name}: a particle would be {diameter:.0f} px across at {pixel_size_a:g} A/px, which this model "
+                f"({facts.particle_diameter_px:g} px at {facts.pixel_size_a:g} A/px) cannot work with.",
+                "Check the pixel size of both, or train on micrographs like these.",
+                path,
+            )
+        canonical = to_canonical(image, diameter, facts.sign, facts.canonical_diameter)
+        sigma = np.float32(fine_sigma(canonical.image, canonical.valid) * facts.calibration)
         raw = canonical.image / sigma
         out = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
         out = add_back(out, raw, self.keep_raw, facts.gate_threshold, facts.canonical_diameter)

@@ -32,7 +32,9 @@ class DemoParams(Params):
         json_schema_extra=ui(dialog="folder"),
     )
     window: bool = Field(True, description="Open the window on the result where there is a display.")
-    seed: int = Field(0, ge=0, description="Seed of every random choice.", json_schema_extra=ui(advanced=True))
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="Seed of every random choice.", json_schema_extra=ui(advanced=True)
+    )
 
 
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "demo"
@@ -123,7 +125,9 @@ def run(params: DemoParams, ctx: JobContext) -> dict[str, Any]:
 
 def _claim_folder(out: Path) -> None:
     """A demo starts afresh in its own folder; it never touches a folder that holds anything else."""
-    mark = out / "demo.json"
+    mark = out / "vitreous-demo.json"
+    if out.exists() and not out.is_dir():
+        raise ParamError(f"{out} is not a folder.", "Choose another folder for the demo.", fields=("output",))
     if out.exists() and not mark.exists() and any(out.iterdir()):
         raise ParamError(f"{out} holds other files.", "Choose an empty or new folder for the demo.", fields=("output",))
     write_json(mark, {"program": f"Vitreous {core.__version__}", "what": "made by the demo; may be deleted"})

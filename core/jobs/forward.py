@@ -10,6 +10,7 @@ from pydantic import Field
 
 from core.errors import InputError
 from core.jobs.base import JobContext
+from core.jobs.lock import exclusive
 from core.params import Params, ui
 
 if TYPE_CHECKING:
@@ -71,11 +72,19 @@ class ForwardParams(Params):
         description="Pixel size, where the files do not tell it.",
         json_schema_extra=ui(unit="Å/px", advanced=True),
     )
-    seed: int = Field(0, ge=0, description="Seed of every random choice.", json_schema_extra=ui(advanced=True))
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="Seed of every random choice.", json_schema_extra=ui(advanced=True)
+    )
 
 
 def run(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     """Cut the crops, measure noise and signal, choose the range of t, write the training set."""
+    with exclusive(params.output):
+        return _build(params, ctx)
+
+
+def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
+    """The job, with the output folder held."""
     from core.denoising import collect, forward
 
     source = forward.gather(params)
@@ -83,8 +92,9 @@ def run(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
         ctx.warn(message)
     (params.output / "manifest.json").unlink(missing_ok=True)  # until the last file is there, this is no set
     collected = _cut_crops(params, source, ctx)
-    if not collected.noise:
-        raise InputError(f"No noise box of {params.noise} could be used.", "Pick noise again.", params.noise)
+    for crops, path in ((collected.noise, params.noise), (collected.particles, params.particles)):
+        if not crops:
+            raise InputError(f"No position of {path} lies far enough inside a micrograph.", "Pick again.", path)
     particles, noise = np.stack(collected.particles), np.stack(collected.noise)
     sign = {"dark": 1.0, "light": -1.0}.get(params.contrast) or collect.measure_sign(particles, source.diameter)
     if sign < 0:

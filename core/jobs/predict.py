@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 import core
 from core.errors import AppError, InputError, ParamError
 from core.io.atomic import write_json
 from core.jobs.base import JobContext
+from core.jobs.lock import exclusive
 from core.params import Params, absolute, ui
 
 if TYPE_CHECKING:
@@ -66,9 +68,16 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
     method, identity = _method(params)
-    _check_folder(params, targets, identity)
-    write_json(params.output / SETTINGS_FILE, identity)
+    _check_targets(params, targets)
+    with exclusive(params.output):
+        _check_earlier(params, targets, identity)
+        return _denoise_all(params, ctx, micrographs, targets, method)
 
+
+def _denoise_all(
+    params: PredictParams, ctx: JobContext, micrographs: list[Path], targets: dict[Path, Path], method: Method
+) -> dict[str, Any]:
+    """The loop over the micrographs."""
     missing = [m for m in micrographs if params.overwrite or not targets[m].exists()]
     if ctx.continued and params.overwrite:  # a continued run keeps what it has already made
         since = (ctx.run_dir / "job.toml").stat().st_mtime
@@ -84,7 +93,10 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
         step(0, 1)
         try:
-            pixels += _denoise(params, method, micrograph, targets[micrograph], step)
+            size, clipped = _denoise(params, method, micrograph, targets[micrograph], step)
+            pixels += size
+            if clipped:
+                ctx.warn(f"{micrograph.name} has grey values beyond 65504, which float16 cannot hold: clipped.")
         except InputError as err:
             failed[micrograph.name] = err
             ctx.warn(str(err))
@@ -111,8 +123,8 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
     }
 
 
-def _denoise(params: PredictParams, method: Method, source: Path, target: Path, step: Step) -> int:
-    """Denoise one file; returns its number of pixels."""
+def _denoise(params: PredictParams, method: Method, source: Path, target: Path, step: Step) -> tuple[int, bool]:
+    """Denoise one file; returns its number of pixels, and whether float16 clipped it."""
     from core.images.source import open_source
     from core.io.mrc import write_mrc
 
@@ -125,11 +137,17 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
         )
     pixel_size = params.pixel_size or opened.pixel_size_a
     image = opened.read(0)
+    if not float(image.std()) > 0:
+        raise InputError(f"{source.name} holds one value only.", "Leave it out, or export it again.", source)
     result = method(image, source, pixel_size, step)
+    if not np.isfinite(result).all():
+        raise InputError(
+            f"{source.name} gives values that are not numbers.", "Its grey values may be too large for float32.", source
+        )
     label = f"Vitreous {core.__version__} denoised ({method.name}): for seeing and picking"
     is_mrc = not source.name.lower().endswith((".tif", ".tiff"))
     write_mrc(target, result, pixel_size, like=source if is_mrc else None, dtype=params.dtype, label=label)
-    return image.size
+    return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
 def _method(params: PredictParams) -> tuple[Method, dict[str, Any]]:
@@ -162,25 +180,49 @@ def _method(params: PredictParams) -> tuple[Method, dict[str, Any]]:
     return Network(denoiser, params.keep_raw, Workers(device)), identity
 
 
-def _check_folder(params: PredictParams, targets: dict[Path, Path], identity: dict[str, Any]) -> None:
-    """Refuse to write over the inputs, or to add to outputs made in another way."""
+def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:
+    """Raw data are never written to, and two micrographs never share an output."""
+    folders = {source.parent.resolve() for source in targets}
     for source, target in targets.items():
-        if target.exists() and target.samefile(source):
+        if target.parent.resolve() in folders:
             raise ParamError(
-                f"--output {params.output} is the folder of the raw micrographs.",
-                "Choose another folder: raw data are never overwritten.",
+                f"--output {params.output} is a folder of the raw micrographs.",
+                "Choose another folder: raw data are never written to.",
                 fields=("output",),
             )
+        twin = next((s for s, t in targets.items() if t == target and s != source), None)
+        if twin is not None:
+            raise ParamError(
+                f"{source} and {twin} would both be written to {target.name}.",
+                "Denoise them into different folders.",
+                fields=("micrographs",),
+            )
+
+
+def _check_earlier(params: PredictParams, targets: dict[Path, Path], identity: dict[str, Any]) -> None:
+    """Outputs that are there must have been made like this, from these files; then note how this run makes its own."""
     settings = params.output / SETTINGS_FILE
-    if params.overwrite or not settings.is_file() or not any(t.exists() for t in targets.values()):
-        return
     try:
         before = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    if before != identity:
+        made, sources = before["method"], before["sources"]
+    except (OSError, ValueError, KeyError, TypeError):
+        made, sources = None, {}
+    key = {t: t.relative_to(params.output).as_posix() for t in targets.values()}
+    now = {key[t]: [str(s), s.stat().st_size, s.stat().st_mtime_ns] for s, t in targets.items()}
+    there = [key[t] for t in targets.values() if t.exists()]
+    foreign = [name for name in there if name not in sources]
+    if foreign:
         raise ParamError(
-            f"{params.output} holds micrographs denoised with another model or other settings.",
-            "Choose another folder, or --overwrite.",
-            fields=("output", "overwrite"),
+            f"{params.output} already holds {foreign[0]}, which was not denoised by this program.",
+            "Choose another folder.",
+            fields=("output",),
         )
+    other = [name for name in there if sources[name] != now[name]]
+    if not params.overwrite and there and (made != identity or other):
+        what = (
+            f"{other[0]} denoised from another file" if other else "micrographs denoised with another model or settings"
+        )
+        raise ParamError(
+            f"{params.output} holds {what}.", "Choose another folder, or --overwrite.", fields=("output", "overwrite")
+        )
+    write_json(settings, {"method": identity, "sources": sources | now})

@@ -14,6 +14,7 @@ from pydantic import Field
 import core
 from core.errors import InputError, JobStopped, ParamError
 from core.jobs.base import JobContext
+from core.jobs.lock import exclusive
 from core.params import Params, ui
 
 if TYPE_CHECKING:
@@ -59,16 +60,26 @@ class TrainParams(Params):
     )
     device: str = Field("auto", description="auto, cpu, or cuda:0.")
     resume: bool = Field(False, description="Continue the training that the output folder holds.")
-    seed: int = Field(0, ge=0, description="Seed of every random choice.", json_schema_extra=ui(advanced=True))
+    seed: int = Field(
+        0, ge=0, le=2**63 - 1, description="Seed of every random choice.", json_schema_extra=ui(advanced=True)
+    )
 
 
 VALIDATE_EVERY = 50  # steps
 CHECKPOINT_EVERY_S = float(os.environ.get("VITREOUS_CHECKPOINT_S", "50"))
+WORST_LOSS = 1.5  # validation loss above which nothing was learnt
+FEW_STEPS = 100
 FIRST_STOP = 0.5  # share of the training before early stopping may act
 
 
 def run(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     """Train on fresh pairs, validate on held-out ones, keep the best average; resumes exactly where it was."""
+    with exclusive(params.output):
+        return _train(params, ctx)
+
+
+def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
+    """The job, with the output folder held: here is the loop."""
     import torch
 
     from core.compute.devices import choose_device
@@ -131,6 +142,15 @@ def run(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
         drawing.shutdown(wait=False, cancel_futures=True)
     learner.judged(judge.loss(learner.average.net))
     clock.save()
+    if learner.best_loss is None or learner.best_loss > WORST_LOSS:
+        raise InputError(
+            f"{params.input}: the training learnt nothing (validation loss {judge.last:.3g}; removing everything "
+            "gives about 1).",
+            "Use a lower --learning-rate or more time, in a new folder.",
+        )
+    if learner.step < FEW_STEPS:
+        ctx.warn(f"Only {learner.step} steps were trained: train longer before you judge the result.")
+    ctx.metric("val_loss", judge.last, learner.step)
     ctx.step(0.99, 1.0, "Measuring the network on the raw particles and the empty patches")
     learner.average.net.load_state_dict(learner.best)
     ctx.preview("validation", judge.picture(learner.average.net), step=learner.best_step)
@@ -227,7 +247,6 @@ def _check_output(params: TrainParams, ctx: JobContext) -> bool:
         )
     if params.resume and not held:
         ctx.warn(f"{params.output} holds no training to resume: starting from the beginning.")
-    params.output.mkdir(parents=True, exist_ok=True)
     return held
 
 

@@ -136,7 +136,8 @@ def test_max_particles_thins_at_random_but_repeatably(data, run_job, tmp_path, t
         ({"preset": "custom", "beta": 0.5, "steps": 3}, 2, "--beta"),
         ({"preset": "custom", "beta": 0.1, "steps": 3, "start": 5}, 2, "--start"),
         ({"noise": "missing.txt"}, 3, "missing.txt"),
-        ({"particle_diameter": 500}, 3, "px inside a micrograph"),
+        ({"particle_diameter": 500}, 2, "too small"),
+        ({"output": __file__}, 2, "not a folder"),
     ],
 )
 def test_bad_input_is_one_sentence(data, run_job, training_set, change, code, word):

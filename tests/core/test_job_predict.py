@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from core.compute.parallel import Workers
-from core.denoising.canonical import to_canonical
+from core.denoising.canonical import fine_sigma, to_canonical
 from core.denoising.inference import OVERLAP, TILE, add_back, gate, run_network
 from core.denoising.model import Facts, save_denoiser
 from core.denoising.unet import UNet
@@ -225,3 +225,71 @@ def test_kill_9_loses_at_most_the_micrograph_in_work(data, model, tmp_path, run_
     for i in range(8):
         a, b = (np.asarray(open_mrc(tmp_path / d / f"mic_{i}.mrc")) for d in ("whole", "out"))
         np.testing.assert_array_equal(a, b)
+
+
+def test_foreign_files_and_shared_names_are_refused(data, model, run_job, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mic_0.mrc").write_bytes(data.files[0].read_bytes())
+    done = run_job("predict", micrographs=[data.folder], model="gaussian:30", output=other)
+    assert done["exit_code"] == 2
+    assert "mic_0.mrc" in done["message"]
+    assert (other / "mic_0.mrc").read_bytes() == data.files[0].read_bytes()
+    (data.folder / "mic_0.mrcs").write_bytes(data.files[0].read_bytes())
+    done = run_job("predict", micrographs=[data.folder], model="gaussian:30", output=tmp_path / "out")
+    assert done["exit_code"] == 2
+    assert "mic_0.mrcs" in done["message"]
+
+
+def test_other_data_under_the_same_name_are_not_taken_for_done(data, model, run_job, tmp_path):
+    run_job("predict", micrographs=data.files[:1], model="gaussian:30", output=tmp_path / "out")
+    write_mrc(data.files[0], np.asarray(open_mrc(data.files[0])) + 1, 2.5)
+    done = run_job("predict", micrographs=data.files[:1], model="gaussian:30", output=tmp_path / "out")
+    assert done["exit_code"] == 2
+    assert "another file" in done["message"]
+
+
+def test_a_masked_half_changes_neither_the_noise_level_nor_the_rest():
+    rng = np.random.default_rng(5)
+    image = (500 + 20 * rng.standard_normal((400, 400))).astype(np.float32)
+    masked = image.copy()
+    masked[:, :256] = 0
+    whole, half = to_canonical(image, 40), to_canonical(masked, 40)
+    assert half.valid is not None
+    assert fine_sigma(half.image, half.valid) == pytest.approx(fine_sigma(whole.image), rel=0.05)
+    assert half.outliers == 0
+    right = whole.image.shape[1] * 9 // 10
+    np.testing.assert_allclose(half.image[20:-20, right:-10].std(), whole.image[20:-20, right:-10].std(), rtol=0.1)
+
+
+@pytest.mark.parametrize("side", [1, 3, 11, 33, 35, 65])
+def test_tiny_images_survive_the_way_there_and_back(side):
+    image = np.random.default_rng(side).standard_normal((side, side + 2)).astype(np.float32)
+    canonical = to_canonical(image, 80)
+    assert canonical.restore(canonical.image).shape == image.shape
+
+
+def test_a_model_is_used_at_the_scale_it_was_trained_at(data, run_job, tmp_path):
+    image = np.asarray(open_mrc(data.files[0]))
+    assert to_canonical(image, 20, canonical=32.0).scale_x == pytest.approx(1.6, rel=0.02)
+    net = UNet((8, 8, 8, 8))
+    coarse = facts(particle_diameter_px=80.0, pixel_size_a=0.25, canonical_diameter=32.0)  # 8 px in these micrographs
+    save_denoiser(tmp_path / "m.safetensors", net.state_dict(), coarse)
+    done = run_job("predict", micrographs=data.files, model=str(tmp_path / "m.safetensors"), output=tmp_path / "o")
+    assert done["exit_code"] == 3
+    assert "8 px" in done["message"]
+
+
+def test_constant_images_and_models_that_are_no_numbers_are_refused(data, model, run_job, tmp_path):
+    write_mrc(tmp_path / "flat.mrc", np.full((100, 100), 7, np.float32), 2.0)
+    done = run_job("predict", micrographs=[tmp_path / "flat.mrc"], model=model, output=tmp_path / "o")
+    assert done["exit_code"] == 3
+    assert "flat.mrc" in done["message"]
+    net = UNet((8, 8, 8, 8))
+    torch.nn.init.constant_(net.head.bias, float("nan"))
+    save_denoiser(tmp_path / "nan.safetensors", net.state_dict(), facts())
+    save_denoiser(tmp_path / "odd.safetensors", UNet((8, 8, 8, 8)).state_dict(), facts(snr=0.0))
+    for name in ("nan.safetensors", "odd.safetensors"):
+        done = run_job("predict", micrographs=data.files, model=str(tmp_path / name), output=tmp_path / "o2")
+        assert done["exit_code"] == 3
+        assert name in done["message"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -166,3 +167,40 @@ def test_models_of_others_and_broken_ones_are_refused_without_running_code(tmp_p
         with pytest.raises(InputError, match=name.replace(".", r"\.")):
             load_denoiser(tmp_path / name, CPU)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_training_that_learns_nothing_is_no_model(training_set, tmp_path, run_job):
+    done = run_job("train", input=training_set, output=tmp_path / "m", epochs=1, batch_size=4, learning_rate=1)
+    assert done["exit_code"] == 3
+    assert not (tmp_path / "m/model.safetensors").exists()
+
+
+def test_two_jobs_do_not_write_to_one_folder(training_set, tmp_path, run_job):
+    from core.jobs.lock import exclusive
+
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        with exclusive(tmp_path / "m"):
+            (tmp_path / "m/.vitreous-lock").write_text(json.dumps(rundir.process_mark(other.pid)))
+            done = run_job("train", input=training_set, output=tmp_path / "m", epochs=1)
+            assert done["exit_code"] == 2
+            assert "Another job" in done["message"]
+    finally:
+        other.kill()
+        other.wait()
+    (tmp_path / "m").mkdir(exist_ok=True)
+    (tmp_path / "m/.vitreous-lock").write_text(
+        json.dumps({"pid": other.pid, "born": 1.0, "host": socket.gethostname()})
+    )
+    with exclusive(tmp_path / "m"):  # the lock of a job that is gone gives way
+        pass
+
+
+@pytest.mark.parametrize("key", ["recipe", "snr", "library", "validation", "pairs_per_epoch", "seed", "contrast"])
+def test_an_incomplete_manifest_is_one_sentence(training_set, tmp_path, run_job, key):
+    manifest = json.loads((training_set / "manifest.json").read_text())
+    del manifest[key]
+    (training_set / "manifest.json").write_text(json.dumps(manifest))
+    done = run_job("train", input=training_set, output=tmp_path / "m", epochs=1)
+    assert done["exit_code"] == 3, done
+    assert "trace" not in done
