@@ -27,13 +27,27 @@ _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+def is_full(exc: BaseException) -> bool:
+    """Whether an error means a full disk, also where a library hides the error number."""
+    if isinstance(exc, OSError) and exc.errno is not None:
+        return exc.errno in _FULL
+    text = str(exc)
+    # numpy's tofile: "N requested and M written"; safetensors: "... StorageFull ... No space left on device"
+    return ("requested and" in text and "written" in text) or any(
+        sign in text for sign in ("No space left", "StorageFull", "Disk quota exceeded")
+    )
+
+
+def _full_error(final: Path) -> ResourceError:
+    return ResourceError(
+        f"{final.name} could not be written: the disk is full.", f"Free space for {final.parent} and run it again."
+    )
+
+
 def _resource_error(exc: OSError, final: Path) -> ResourceError:
     """Translate an operating-system refusal into a sentence with the file's name and a next step."""
-    if exc.errno in _FULL:
-        return ResourceError(
-            f"{final.name} could not be written: the disk is full.",
-            f"Free space for {final.parent} and run it again.",
-        )
+    if is_full(exc):
+        return _full_error(final)
     if exc.errno in _DENIED or isinstance(exc, PermissionError):
         return ResourceError(
             f"{final.name} could not be written: {final.parent} is read-only, or it is open elsewhere.",
@@ -48,7 +62,7 @@ def _is_about(exc: OSError, paths: tuple[Path, ...]) -> bool:
     raw = (exc.filename, exc.filename2)
     names = [Path(os.fsdecode(name)) for name in raw if isinstance(name, (str, bytes))]
     if not names:
-        return exc.errno in _FULL | _DENIED | {errno.EIO}
+        return is_full(exc) or exc.errno in _DENIED | {errno.EIO}
     return any(name in paths for name in names)
 
 
@@ -68,6 +82,12 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
     except OSError as exc:
         if _is_about(exc, (final, partial, final.parent, *final.parents)):
             raise _resource_error(exc, final) from exc
+        raise
+    except Exception as exc:
+        if type(exc).__name__ == "SafetensorError":  # its writer reports the operating system only in words
+            if is_full(exc):
+                raise _full_error(final) from exc
+            raise ResourceError(f"{final.name} could not be written: {exc}.", f"Check {final.parent}.") from exc
         raise
     finally:
         with suppress(OSError):

@@ -15,14 +15,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import core
-from core.errors import AppError, JobStopped, LaunchError, ResourceError
-from core.io.atomic import atomic_path, remove_partials, write_json
+from core.errors import AppError, InputError, JobStopped, LaunchError, ResourceError
+from core.io.atomic import atomic_path, is_full, remove_partials, write_json
 from core.jobs import rundir
 from core.jobs.table import job_params, job_run
 
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 PROGRESS_EVERY_S = 0.1
+FULL = "The disk is full."
 STOP_POLL_S = 0.1
 STOP_GRACE_S = 0.45  # a job that has not reached a step by then is ended from outside: stop acts within 1 s
 
@@ -54,14 +56,19 @@ class EventWriter:
             if self._closed:
                 return
             self._closed = kind in rundir.TERMINAL
-            self._handle.write(json.dumps(event, default=_plain) + "\n")
-            self._handle.flush()
+            try:
+                self._handle.write(json.dumps(event, default=_plain) + "\n")
+                self._handle.flush()
+            except OSError:  # the disk is full: the end is still told to whoever listens
+                if not self._closed:
+                    raise
         if self._listener is not None:
             self._listener(event)
 
     def close(self) -> None:
         """Close the file."""
-        self._handle.close()
+        with suppress(OSError):  # what the full disk did not take
+            self._handle.close()
 
 
 def _plain(value: Any) -> Any:
@@ -170,6 +177,7 @@ def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, o
         if not launched:  # the launcher has removed an old STOP; one that is there now is meant for this run
             (run_dir / "STOP").unlink(missing_ok=True)
         handler = logging.FileHandler(run_dir / "log.txt", encoding="utf-8")
+        handler.handleError = lambda record: None  # a full disk must not fill the terminal with tracebacks
         events = EventWriter(run_dir, listener)
     except OSError as err:
         raise ResourceError(
@@ -200,15 +208,16 @@ def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, o
         for number, action in before.items():  # the window may open in this process after a demo
             signal.signal(number, action)
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
         events.close()
 
 
 def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, watch: StopWatch) -> int:
     continued = any(e["kind"] == "started" for e in rundir.EventReader(run_dir).read_new())
-    events.write("started", job=job, version=core.__version__, **rundir.process_mark(os.getpid()))
     wall, cpu = time.monotonic(), time.process_time()
     try:
+        events.write("started", job=job, version=core.__version__, **rundir.process_mark(os.getpid()))
         params = job_params(job).parse(raw)
         result = job_run(job)(params, JobContext(run_dir, events, watch.requested, continued=continued))
         result |= {
@@ -253,10 +262,29 @@ def as_app_error(err: BaseException) -> AppError | None:
         return ResourceError(
             "The machine ran out of memory.", "Use a smaller --batch-size, or --device cpu on a GPU run."
         )
-    if isinstance(err, OSError):
-        name = f" ({err.filename})" if err.filename else ""
-        if err.errno == errno.ENOSPC:
-            return ResourceError(f"The disk is full{name}.", "Free some space, then run again: it resumes.")
-        if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return ResourceError(f"Writing or reading is not permitted{name}.", "Choose another folder.")
+    full = type(err).__name__ == "SafetensorError" and is_full(err)
+    if not isinstance(err, OSError):
+        return ResourceError(FULL, "Free some space, then run again: it resumes.") if full else None
+    name = f" ({err.filename})" if err.filename else ""
+    if is_full(err):
+        return ResourceError(FULL.rstrip(".") + f"{name}.", "Free some space, then run again: it resumes.")
+    if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ResourceError(f"Writing or reading is not permitted{name}.", "Choose another folder.")
+    return _path_error(err) if err.filename else None
+
+
+def _path_error(err: OSError) -> AppError | None:
+    """A path that cannot be: its sentence names it. None for any other error of the system."""
+    name = str(err.filename)
+    shown = name if len(name) <= 200 else f"{name[:80]}...{name[-40:]}"
+    if err.errno == errno.ENAMETOOLONG:
+        return ResourceError(f"The name {shown} is too long for this disk.", "Choose a shorter one.")
+    if isinstance(err, NotADirectoryError):
+        return ResourceError(f"{shown} cannot be made: a part of it is a file, not a folder.", "Choose another folder.")
+    if isinstance(err, FileExistsError):
+        return ResourceError(f"{shown} exists already and is a file, not a folder.", "Choose another folder.")
+    if isinstance(err, FileNotFoundError):
+        return InputError(f"{shown} does not exist.", "Check the name and the folder.", name)
+    if isinstance(err, IsADirectoryError):
+        return InputError(f"{shown} is a folder, not a file.", "Choose a file.", name)
     return None

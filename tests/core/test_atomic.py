@@ -78,3 +78,26 @@ def test_json_and_text(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "bad.json", float("nan"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("4096 requested and 12 written"),
+        type("SafetensorError", (Exception,), {})('IoError(Os { code: 28, kind: StorageFull, message: "No space" })'),
+    ],
+)
+def test_a_full_disk_without_an_error_number_is_recognised(tmp_path, error):
+    with (
+        pytest.raises(ResourceError, match=r"out\.bin could not be written: the disk is full"),
+        atomic_path(tmp_path / "out.bin"),
+    ):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["file", "file/below.mrc", "file/deep/below.mrc", "x" * 300])
+def test_a_target_that_cannot_be_is_a_sentence(tmp_path, target):
+    (tmp_path / "file").mkdir() if target == "file" else (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="could not be written"), atomic_path(tmp_path / target) as partial:
+        partial.write_text("text")

@@ -113,6 +113,47 @@ def test_quiet_prints_only_the_folder(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [f"run folder: {tmp_path / 'fake-0001'}"]
 
 
+@pytest.mark.parametrize(
+    ("failure", "code", "words"),
+    [
+        ("tofile", 4, "disk is full"),
+        ("safetensors", 4, "disk is full"),
+        ("below", 4, "file/out cannot be made"),
+        ("exists", 4, "out exists already"),
+        ("missing", 3, "out.mrc does not exist"),
+        ("long", 4, "xxx is too long"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    failure: str, code: int, words: str, make_run: Callable[..., Path]
+) -> None:
+    run_dir = make_run(action="fail", failure=failure)
+    assert base.execute(run_dir) == code
+    last = events_of(run_dir)[-1]
+    assert words in last["message"]
+    assert last["hint"]
+    assert "trace" not in last
+    assert len(last["message"]) < 250
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's always-full device")
+def test_events_that_cannot_be_written_end_the_job_in_one_sentence(make_run: Callable[..., Path]) -> None:
+    run_dir = make_run()
+    for name in ("events.jsonl", "log.txt"):
+        (run_dir / name).symlink_to("/dev/full")
+    heard: list[dict[str, Any]] = []
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(rundir.EventReader, "read_new", lambda self: [])
+    monkey.setattr(Path, "read_bytes", lambda self: b"")
+    try:
+        assert base.execute(run_dir, heard.append) == 4
+    finally:
+        monkey.undo()
+        for name in ("events.jsonl", "log.txt"):  # reading them never ends
+            (run_dir / name).unlink()
+    assert "disk is full" in heard[-1]["message"]
+
+
 # --- reporting ----------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,12 @@ FAILURES = {
     "bug": ZeroDivisionError("a bug"),
     "memory": MemoryError(),
     "disk": OSError(errno.ENOSPC, "No space left on device", "out.mrc"),
+    "tofile": OSError("100 requested and 0 written"),
+    "safetensors": type("SafetensorError", (Exception,), {})("IoError(Os { code: 28, kind: StorageFull })"),
+    "below": NotADirectoryError(errno.ENOTDIR, "Not a directory", "file/out"),
+    "exists": FileExistsError(errno.EEXIST, "File exists", "out"),
+    "missing": FileNotFoundError(errno.ENOENT, "No such file", "out.mrc"),
+    "long": OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300),
     "denied": PermissionError(errno.EACCES, "Permission denied", "out.mrc"),
 }
 
