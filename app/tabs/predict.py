@@ -5,6 +5,7 @@ The list and the pairs come from the folders, not from the run: an interrupted o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from core.errors import AppError
 from workers.image_loader import ImageLoader
 from workers.task import run_task
 
-LABELS = ("raw", "denoised")
+DENOISED = "denoised"
+NOT_YET = "Not denoised yet. Press Denoise."
 ADVICE = "Denoised: for seeing and picking. Extract particles from the raw micrographs."
 METHODS = {"model": "", "gaussian": "gaussian:30", "wiener": "wiener"}
 FOLDERS = {"model": "denoised", "gaussian": "denoised-gaussian", "wiener": "denoised-wiener"}
@@ -43,12 +45,14 @@ class PredictTab(JobTab):
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         self.outputs: dict[Path, Path] = {}
+        self._listed = ""  # the output folder that `outputs` is about
         self._model = ""
         self._method = "model"
-        super().__init__(session, parent)
+        self._method_label = DENOISED
         self._pair: dict[str, Any] = {}
         self._tickets = {"raw": -1, "denoised": -1}
         self._asked: tuple[Any, ...] = ()
+        super().__init__(session, parent)
         self.loaders = {"raw": ImageLoader(session.cache, self), "denoised": ImageLoader(session.cache, self)}
         for side, loader in self.loaders.items():
             loader.loaded.connect(lambda ticket, pyramid, s=side: self._on_loaded(s, ticket, pyramid))
@@ -78,7 +82,7 @@ class PredictTab(JobTab):
         self.list = MicrographList([("State", self._state_of, "Is there a denoised micrograph in the output folder?")])
         self.list.selected.connect(self._show)
         self.compare = CompareView()
-        self.compare.set_labels(*LABELS)
+        self._set_label(DENOISED)
         self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
         self.count = label("", "muted")
         left = QWidget()
@@ -94,7 +98,7 @@ class PredictTab(JobTab):
         whole.addWidget(right)
         whole.setStretchFactor(1, 1)
         unit = self.fontMetrics().averageCharWidth()
-        whole.setSizes([unit * 40, unit * 110])
+        whole.setSizes([unit * 46, unit * 104])
         return whole
 
     # ---- method ----------------------------------------------------------------------------------------
@@ -116,6 +120,8 @@ class PredictTab(JobTab):
             if method != self._method:
                 self._method = method
                 self._change_folder(method)
+        if key == "output" and self._listed != str(self.form.raw("output")):
+            self._forget_denoised()
         if key in ("micrographs", "output", "model") and hasattr(self, "_refresh_timer"):
             self._refresh_timer.start()
 
@@ -132,12 +138,19 @@ class PredictTab(JobTab):
         given = [Path(p) for p in self.form.raw("micrographs")]
         output = Path(str(self.form.raw("output"))) if self.form.raw("output") else None
         if not given:
-            self._on_listed(([], {}))
+            self._on_listed(([], {}), "", DENOISED)
             return
-        run_task(lambda: list_pairs(given, output), self._on_listed, self._on_list_failed, self)
 
-    def _on_listed(self, found: tuple[list[Path], dict[Path, Path]]) -> None:
+        def show(found: tuple[Any, str]) -> None:
+            if str(output or "") == str(Path(self.form.raw("output")) if self.form.raw("output") else ""):
+                self._on_listed(found[0], str(self.form.raw("output")), found[1])
+
+        run_task(lambda: (list_pairs(given, output), made_by(output)), show, self._on_list_failed, self)
+
+    def _on_listed(self, found: tuple[list[Path], dict[Path, Path]], output: str, method: str) -> None:
         files, self.outputs = found
+        self._listed = output
+        self._set_label(method)
         current = self.list.current()
         if files != self.list.files:
             select = files.index(current) if current in files else 0
@@ -152,7 +165,7 @@ class PredictTab(JobTab):
             self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
 
     def _on_list_failed(self, err: AppError) -> None:
-        self._on_listed(([], {}))
+        self._on_listed(([], {}), "", DENOISED)
         self.compare.set_message(f"{err.message}\n{err.hint}")
 
     def _state_of(self, path: Path) -> str:
@@ -172,21 +185,39 @@ class PredictTab(JobTab):
             self._pair = {}
             self.compare.set_message(f"Loading {path.name} …")
             self._tickets["raw"] = self.loaders["raw"].request(path)
+        other = bool(self._asked) and self._asked[1] != denoised
         self._asked = (path, denoised, stamp)
         self._pair.pop("denoised", None)
+        if other and "raw" in self._pair:
+            self._show_pair()
         self._tickets["denoised"] = -1 if denoised is None else self.loaders["denoised"].request(denoised)
 
     def _on_loaded(self, side: str, ticket: int, pyramid: Any) -> None:
         if ticket != self._tickets[side]:
             return
         self._pair[side] = pyramid
+        self._show_pair()
+
+    def _show_pair(self) -> None:
         raw, denoised = self._pair.get("raw"), self._pair.get("denoised")
         size = raw.pixel_size_a if raw is not None else None
         self.compare.set_pair(raw, denoised, self._asked[0].name, size)
-        if denoised is None and self._asked[1] is None:
-            self.compare.set_labels(LABELS[0], "not denoised yet: press Denoise")
-        else:
-            self.compare.set_labels(*LABELS)
+        self._set_label(self._method_label)
+
+    def _set_label(self, method: str) -> None:
+        self._method_label = method
+        missing = not self._asked or self._asked[1] is None
+        self.compare.set_labels("raw", method, NOT_YET if missing else "Loading …")
+
+    def _forget_denoised(self) -> None:
+        """The output folder is another one: what is shown on the right is not from there."""
+        self.outputs = {}
+        if self._asked and self._asked[1] is not None:
+            self._asked = (self._asked[0], None, 0)
+            self._tickets["denoised"] = -1
+            self._pair.pop("denoised", None)
+            self._show_pair()
+        self.list.files_model.refresh()
 
     def _on_load_failed(self, side: str, ticket: int, err: AppError) -> None:
         if ticket == self._tickets[side]:
@@ -231,6 +262,18 @@ def method_of(model: str) -> str:
     """Which method a model text names: gaussian, wiener, or model."""
     word = model.strip().lower().split(":")[0]
     return word if word in ("gaussian", "wiener") else "model"
+
+
+def made_by(output: Path | None) -> str:
+    """How the micrographs of an output folder were made, as its settings file says: the label of the picture."""
+    try:
+        settings = json.loads((output / "denoised.json").read_text(encoding="utf-8")) if output else {}
+    except (OSError, ValueError):
+        return DENOISED
+    name, _, size = str(settings.get("method", "") if isinstance(settings, dict) else "").partition(":")
+    if name == "gaussian":
+        return f"Gaussian {size} Å"
+    return "Wiener" if name == "wiener" else DENOISED
 
 
 def list_pairs(given: list[Path], output: Path | None) -> tuple[list[Path], dict[Path, Path]]:

@@ -38,6 +38,7 @@ class CompareCanvas(PaintedCanvas):
         self.divider = 0.5
         self.show_raw = False  # in blink mode
         self.labels: tuple[str, str] = ("raw", "denoised")
+        self.nothing = ""  # in place of a second picture that is not there
         self.layers: list[BoxLayer] = []
         self.pixel_size_a: float | None = None
         self.invert = False
@@ -151,7 +152,8 @@ class CompareCanvas(PaintedCanvas):
         if there:
             draw_scale_bar(painter, self.model, self.pixel_size_a, local, font, self.ratio)
         elif any(self.pyramids) and not self.message:
-            draw_message(painter, f"No {self.labels[which]} picture", exposed, font, self.palette(), False)
+            text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
+            draw_message(painter, text, exposed, font, self.palette(), False)
         painter.restore()
         self._label(painter, self.labels[which], clip, font, right=which == 1 and self.mode == "swipe")
         return complete

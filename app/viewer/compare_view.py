@@ -144,9 +144,9 @@ class CompareView(QWidget):
         self.canvas.set_pair(raw, denoised, pixel_size_a)
         self._on_hover(math.nan, math.nan)
 
-    def set_labels(self, raw: str, denoised: str) -> None:
-        """What is written in the corners."""
-        self.canvas.labels = (raw, denoised)
+    def set_labels(self, raw: str, denoised: str, nothing: str = "") -> None:
+        """What is written in the corners, and in place of a second picture that is not there."""
+        self.canvas.labels, self.canvas.nothing = (raw, denoised), nothing
         self.canvas.update()
 
     def set_mode(self, mode: str) -> None:
@@ -212,9 +212,9 @@ class CompareView(QWidget):
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
-            for label, pyramid in zip(("raw", "denoised"), self.canvas.pyramids, strict=True):
+            for label, pyramid in zip(self.canvas.labels, self.canvas.pyramids, strict=True):
                 if pyramid is not None and round(y) < pyramid.shape[0] and round(x) < pyramid.shape[1]:
-                    parts.append(f"{label} {float(pyramid.levels[0][round(y), round(x)]):.6g}")
+                    parts.append(f"{label.split(':')[0]} {float(pyramid.levels[0][round(y), round(x)]):.6g}")
             self.cursor_moved.emit(x, y)
         if any(self.canvas.pyramids):
             parts.append(f"zoom {self.model.zoom * 100:.3g} %")

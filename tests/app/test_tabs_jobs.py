@@ -191,6 +191,45 @@ def test_predict_tab_pairs_and_methods(qtbot, session, micrographs: Path, tmp_pa
     predict.close_tab()
 
 
+def test_predict_never_shows_the_picture_of_another_method(qtbot, session, micrographs: Path, tmp_path: Path) -> None:
+    from app.tabs.predict import NOT_YET, PredictTab
+
+    out = tmp_path / "project" / "denoised-gaussian"
+    out.mkdir(parents=True)
+    write_mrc(out / "a.mrc", np.zeros((240, 320), np.float32), pixel_size_a=2.0)
+    (out / "denoised.json").write_text('{"method": "gaussian:30"}')
+    predict = PredictTab(session)
+    qtbot.addWidget(predict)
+    predict.show()
+    predict.form.set_values({"micrographs": [str(micrographs)], "output": str(out), "model": "gaussian:30"})
+    predict.form.set_values({"output": str(out)})
+    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
+    canvas = predict.compare.canvas
+    assert canvas.labels == ("raw", "Gaussian 30 Å")
+    qtbot.mouseClick(predict.methods.button(2), LEFT)
+    assert predict.form.raw("output") == str(out.with_name("denoised-wiener"))
+    assert canvas.pyramids[1] is None  # at once
+    qtbot.waitUntil(lambda: predict._listed.endswith("denoised-wiener"), timeout=10_000)
+    assert canvas.pyramids[1] is None
+    assert canvas.nothing == NOT_YET
+    qtbot.mouseClick(predict.methods.button(1), LEFT)
+    qtbot.waitUntil(lambda: canvas.pyramids[1] is not None, timeout=10_000)
+    assert canvas.labels == ("raw", "Gaussian 30 Å")
+    predict.close_tab()
+
+
+def test_long_names_keep_what_differs() -> None:
+    from app.widgets.micrograph_list import MicrographModel
+
+    model = MicrographModel([])
+    model.set_files([Path(f"FoilHole_2401_Data_{n}_fractions_patch_aligned.mrc") for n in (1012, 1013, 1137)])
+    assert model.shorter(1)[-1] == "…1013…"
+    model.set_files([Path("a.mrc"), Path("b.mrc")])
+    assert model.shorter(0)[-1] == "a…"
+    model.set_files([Path("alone.mrc")])
+    assert set(model.shorter(0)) == {"alone.mrc"}
+
+
 def test_eta_and_clock() -> None:
     eta = Eta()
     assert eta.left(0) is None
