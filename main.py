@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import nullcontext
 
 SET_UP = "Run `make setup` and use .venv/bin/python, or use the conda environment of environment.yaml."
 
@@ -34,9 +35,12 @@ def _open(argv: list[str]) -> int:
         from app.window import main as window_main
 
         return window_main(argv[1:])
-    from core.cli import main as cli_main
+    from core.jobs.stopping import caught
 
-    code = cli_main(argv)
+    with nullcontext() if argv[0].startswith("-") or argv[0] in ("doctor", "runs", "stop") else caught():
+        from core.cli import main as cli_main
+
+        code = cli_main(argv)
     if argv[0] == "demo" and code == 0 and "--no-window" not in argv:
         from app.window import open_after_demo
 

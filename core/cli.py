@@ -6,15 +6,16 @@ Exit codes: 0 done, 1 a bug, 2 bad parameter, 3 bad input, 4 lacking resource, 5
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any, NoReturn
 
 import core
-from core.errors import AppError, ParamError
+from core.errors import AppError, InputError, ParamError
 from core.fields import FieldSpec, walk
-from core.jobs import launch, rundir
+from core.jobs import launch, rundir, stopping
 from core.jobs.table import JOBS, job_params
 
 PROGRAM = "python main.py"
@@ -76,26 +77,21 @@ def main(argv: list[str]) -> int:
         arguments = vars(build_parser().parse_args(argv))
         return _dispatch(arguments.pop("verb"), arguments)
     except AppError as err:
-        print(f"error: {err}", file=sys.stderr)
+        say(f"error: {err}", error=True)
         return err.exit_code
 
 
 def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:
     if verb in JOBS:
-        root, quiet = arguments.pop("runs"), arguments.pop("quiet")
-        params = job_params(verb).parse(arguments)
-        run_dir = rundir.create(verb, params, root.absolute() if root else None)
-        return _execute(run_dir, quiet=quiet, last_line=True)
+        with stopping.caught():  # from here to the job's own handlers: importing takes seconds on a cold disk
+            return _new_run(verb, arguments)
     if verb == "run":
-        return _execute(arguments["folder"], quiet=arguments["quiet"], last_line=not arguments["quiet"])
+        with stopping.caught():
+            return _execute(arguments["folder"], quiet=arguments["quiet"], last_line=not arguments["quiet"])
     if verb == "stop":
-        rundir.read_job(arguments["folder"])
-        launch.request_stop(arguments["folder"])
-        return 0
+        return _stop(arguments["folder"])
     if verb == "runs":
-        for info in rundir.list_runs(arguments["runs"]):
-            print(f"{info.state:8} {info.path}  {info.message}")
-        return 0
+        return _list(arguments["runs"])
     if verb == "doctor":
         from core import doctor
 
@@ -104,14 +100,57 @@ def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:
     return 2
 
 
+def _new_run(verb: str, arguments: dict[str, Any]) -> int:
+    root, quiet = arguments.pop("runs"), arguments.pop("quiet")
+    params = job_params(verb).parse(arguments)
+    run_dir = rundir.create(verb, params, root.absolute() if root else None)
+    return _execute(run_dir, quiet=quiet, last_line=True)
+
+
+def _stop(folder: Path) -> int:
+    rundir.read_job(folder)
+    info = rundir.inspect(folder)
+    if not info.alive:
+        say(f"{folder} is not running (it is {info.state}): there is nothing to stop.")
+        return 0
+    launch.request_stop(folder)
+    return 0
+
+
+def _list(root: Path | None) -> int:
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root} is not a folder.", "Give the folder that holds the run folders.", root)
+    for info in rundir.list_runs(root):
+        say(f"{info.state:8} {info.path}  {info.message}")
+    return 0
+
+
 def _execute(run_dir: Path, *, quiet: bool, last_line: bool) -> int:
     from core.jobs.base import execute
 
-    printer = Printer(quiet)
-    code = execute(run_dir, printer, own_process=True)
-    if last_line:
-        print(f"run folder: {run_dir.absolute()}", flush=True)
+    def last_words() -> None:
+        if last_line:
+            say(f"run folder: {run_dir.absolute()}")
+
+    code = execute(run_dir, Printer(quiet), own_process=True, last_words=last_words)
+    last_words()
     return code
+
+
+def say(text: str, end: str = "\n", *, error: bool = False) -> None:
+    """Print; when nobody reads any more (a closed pipe, a full disk) the program goes on without printing."""
+    stream = sys.stderr if error else sys.stdout
+    try:
+        try:
+            print(text, end=end, file=stream, flush=True)
+        except UnicodeEncodeError:  # a terminal without Å
+            print(text.encode("ascii", "replace").decode(), end=end, file=stream, flush=True)
+    except (OSError, ValueError):
+        sink = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it is the stream from now on
+        if error:
+            sys.stderr = sink
+        else:
+            sys.stdout = sink
 
 
 class Printer:
@@ -129,18 +168,18 @@ class Printer:
         if kind == "failed":
             self._end_line()
             if "trace" in event:
-                print(event["trace"], file=sys.stderr)
-            print(f"error: {event['message']} {event.get('hint', '')}".rstrip(), file=sys.stderr)
+                say(event["trace"], error=True)
+            say(f"error: {event['message']} {event.get('hint', '')}".rstrip(), error=True)
         elif self._quiet:
             return
         elif kind == "progress":
             self._progress(event)
         elif kind == "warning":
             self._end_line()
-            print(f"warning: {event['message']}", flush=True)
+            say(f"warning: {event['message']}")
         elif kind in ("finished", "stopped"):
             self._end_line()
-            print(event["message"], flush=True)
+            say(event["message"])
 
     def _progress(self, event: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -150,8 +189,8 @@ class Printer:
         self._last = now
         share = event["done"] / max(event["total"], 1e-9)
         line = f"{share:4.0%}  {now - self._began:5.0f} s  {event['message']}"
-        print(f"\r{line:<100.100}" if self._tty else line, end="" if self._tty else "\n", flush=True)
+        say(f"\r{line:<100.100}" if self._tty else line, end="" if self._tty else "\n")
 
     def _end_line(self) -> None:
         if self._tty and self._last:
-            print()
+            say("")

@@ -113,3 +113,5 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} does not exist.", path=path) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise InputError(f"{path} is not a readable TOML file: {err}.", path=path) from None
+    except OSError as err:
+        raise InputError(f"{path} cannot be read: {err.strerror or err}.", path=path) from None

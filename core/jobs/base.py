@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 import core
-from core.errors import AppError, InputError, JobStopped, LaunchError, ResourceError
+from core.errors import AppError, InputError, JobStopped, ResourceError
 from core.io.atomic import atomic_path, is_full, remove_partials, write_json
-from core.jobs import rundir
+from core.jobs import rundir, stopping
 from core.jobs.table import job_params, job_run
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 Event = dict[str, Any]
 PROGRESS_EVERY_S = 0.1
 FULL = "The disk is full."
-STOP_POLL_S = 0.1
-STOP_GRACE_S = 0.45  # a job that has not reached a step by then is ended from outside: stop acts within 1 s
+LAST_WORDS_S = 0.3  # a forced stop waits no longer for a terminal that does not take its words
 
 
 class EventWriter:
@@ -129,50 +128,24 @@ class JobContext:
         return JobContext(self.run_dir, self._events, self._stop_requested, (first, last, label), self.continued)
 
 
-class StopWatch(threading.Thread):
-    """Sees STOP, SIGTERM and Ctrl+C. In a job's own process it also ends a job that does not answer."""
-
-    def __init__(self, run_dir: Path, on_overdue: Callable[[], None] | None) -> None:
-        super().__init__(daemon=True, name="stop-watch")
-        self._file = run_dir / "STOP"
-        self._on_overdue = on_overdue
-        self._asked = threading.Event()
-        self._finished = threading.Event()
-
-    def requested(self) -> bool:
-        """Has somebody asked to stop?"""
-        return self._asked.is_set()
-
-    def ask(self, *_: Any) -> None:
-        """Ask from inside (a signal handler)."""
-        self._asked.set()
-
-    def finish(self) -> None:
-        """The job is over: watch no longer."""
-        self._finished.set()
-
-    def run(self) -> None:
-        """The thread's body."""
-        while not self._finished.wait(STOP_POLL_S):
-            if not self._asked.is_set() and self._file.exists():
-                self._asked.set()
-            if self._asked.is_set() and self._on_overdue is not None:
-                if not self._finished.wait(STOP_GRACE_S):
-                    self._on_overdue()
-                return
-
-
-def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, own_process: bool = False) -> int:
+def execute(
+    run_dir: Path,
+    listener: Callable[[Event], None] | None = None,
+    *,
+    own_process: bool = False,
+    last_words: Callable[[], None] | None = None,
+) -> int:
     """Run the job of a run folder in this process and return its exit code.
 
     `own_process` says that nothing but this job runs here: signals are handled, and a stop that the job does
-    not answer within STOP_GRACE_S ends the process (outputs are renamed into place, so nothing is half done).
+    not answer within STOP_GRACE_S ends the process (outputs are renamed into place, so nothing is half done)
+    after calling `last_words`.
     """
     run_dir = run_dir.absolute()
     job, raw = rundir.read_job(run_dir)
     launched = os.environ.get(rundir.LAUNCHED) == str(run_dir)
-    if not launched and rundir.inspect(run_dir).alive:
-        raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
+    if not launched:
+        rundir.refuse_alive(run_dir)
     try:
         if not launched:  # the launcher has removed an old STOP; one that is there now is meant for this run
             (run_dir / "STOP").unlink(missing_ok=True)
@@ -185,17 +158,26 @@ def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, o
             "Choose another with --runs.",
         ) from None
 
+    def say_stopped() -> None:
+        events.write("stopped", message="Stopped.")
+        if last_words is not None:
+            last_words()
+
     def overdue() -> None:
         try:
             remove_partials()
-            events.write("stopped", message="Stopped.")
+            saying = threading.Thread(target=say_stopped, daemon=True)
+            saying.start()
+            saying.join(LAST_WORDS_S)
         finally:
             os._exit(JobStopped.exit_code)
 
-    watch = StopWatch(run_dir, overdue if own_process else None)
+    watch = stopping.StopWatch(run_dir, overdue if own_process else None)
     before = {}
     if own_process:
         before = {number: signal.signal(number, watch.ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    if own_process and stopping.asked_early():
+        watch.ask()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -213,7 +195,7 @@ def execute(run_dir: Path, listener: Callable[[Event], None] | None = None, *, o
         events.close()
 
 
-def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, watch: StopWatch) -> int:
+def _run(job: str, raw: Mapping[str, Any], run_dir: Path, events: EventWriter, watch: stopping.StopWatch) -> int:
     continued = any(e["kind"] == "started" for e in rundir.EventReader(run_dir).read_new())
     wall, cpu = time.monotonic(), time.process_time()
     try:

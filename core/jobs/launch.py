@@ -25,8 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def start(run_dir: Path, threads: int | None = None) -> subprocess.Popen:
     """Start `main.py run RUN_DIR` as a child in its own process group and note it in launch.json."""
     run_dir = run_dir.absolute()
-    if rundir.inspect(run_dir).alive:
-        raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
+    rundir.refuse_alive(run_dir)
     command = [sys.executable, str(ROOT / "main.py"), "run", str(run_dir), "--quiet"]
     environment = dict(os.environ) | {rundir.LAUNCHED: str(run_dir)}
     if threads:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import re
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,12 +22,13 @@ from typing import Any
 
 import psutil
 
-from core.errors import InputError, ResourceError
+from core.errors import InputError, LaunchError, ResourceError
 from core.params import Params, read_toml, write_toml
 
 STATES = ("queued", "running", "done", "failed", "stopped", "lost")
 TERMINAL = {"finished": "done", "failed": "failed", "stopped": "stopped"}
 JOB_FILE_VERSION = 1
+SILENCE_S = 120.0  # a process of another machine that has written nothing for so long is taken for dead
 LAUNCHED = "VITREOUS_LAUNCHED"  # set for a child process to the run folder it was started for
 
 
@@ -99,7 +102,7 @@ class EventReader:
                 event = json.loads(line)
             except ValueError:  # a line cut by a crash
                 continue
-            if isinstance(event, dict) and "kind" in event:
+            if isinstance(event, dict) and isinstance(event.get("kind"), str):
                 events.append(event)
         return events
 
@@ -113,6 +116,7 @@ class RunInfo:
     state: str
     created: str = ""
     alive: bool = False  # a process works on it, or is about to
+    host: str = ""  # the other machine it works on; empty for this one
     done: float = 0
     total: float = 0
     message: str = ""
@@ -130,7 +134,7 @@ def process_mark(pid: int) -> dict[str, Any]:
 
 
 def is_alive(mark: Mapping[str, Any]) -> bool:
-    """Is the marked process still running? On another host this cannot be seen: assume yes."""
+    """Is the marked process still running? On another host this cannot be seen: assume yes (see `inspect`)."""
     if mark.get("host") != socket.gethostname():
         return True
     try:
@@ -154,26 +158,62 @@ def inspect(run_dir: Path) -> RunInfo:
     """Derive the state of a run folder from its events, its launch mark and the processes of this machine.
 
     A launch that is newer than the last event is a run that begins (again): queued, whatever happened before.
+    A process of another machine counts as running while its files change.
     """
     mark = read_mark(run_dir)
-    launched_alive = mark is not None and is_alive(mark)
+    silent = _silent(run_dir)
+    launched_alive = mark is not None and _works(mark, silent)
     data = read_toml(run_dir / "job.toml")
     info = RunInfo(run_dir, str(data.get("job", "")), "queued", str(data.get("created", "")))
-    info.params = data.get("params", {})
+    params = data.get("params", {})
+    info.params = params if isinstance(params, dict) else {}
     reader = EventReader(run_dir)
     events = reader.read_new()
     started = _fold(info, events)
-    works = launched_alive or (started is not None and is_alive(started))
+    works = launched_alive or (started is not None and _works(started, silent))
     if info.state == "running" and not works:  # it may have finished between the reading and the question
         events += reader.read_new()
         _fold(info, events)
-    newest = float(events[-1].get("t", 0)) if events else 0.0
-    if mark is not None and newest < float(mark.get("t", 0)):
+    newest = _number(events[-1].get("t")) if events else 0.0
+    if mark is not None and newest < _number(mark.get("t")):
         info.state = "queued" if launched_alive else "lost"
     elif info.state == "running" and not works:
         info.state = "lost"
     info.alive = works and info.state in ("queued", "running")
+    last = started or mark or {}
+    if info.alive and last.get("host") != socket.gethostname():
+        info.host = str(last.get("host"))
     return info
+
+
+def refuse_alive(run_dir: Path) -> None:
+    """LaunchError when a process works on this folder already."""
+    info = inspect(run_dir)
+    if info.alive and info.host:
+        raise LaunchError(
+            f"{run_dir} is already running on {info.host}.",
+            f"Stop it first; if {info.host} is gone, wait {SILENCE_S / 60:.0f} minutes and try again.",
+        )
+    if info.alive:
+        raise LaunchError(f"{run_dir} is already running.", "Stop it first, or start a new run.")
+
+
+def _silent(run_dir: Path) -> bool:
+    """Has nothing been written here for SILENCE_S? A working job touches events.jsonl more often."""
+    newest = 0.0
+    for name in ("events.jsonl", "launch.json"):
+        with suppress(OSError):
+            newest = max(newest, (run_dir / name).stat().st_mtime)
+    return time.time() - newest > SILENCE_S
+
+
+def _works(mark: Mapping[str, Any], silent: bool) -> bool:
+    return is_alive(mark) and not (silent and mark.get("host") != socket.gethostname())
+
+
+def _number(value: Any) -> float:
+    """A number of a file that anything may have been written to; 0 for what is none."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
 
 
 def _fold(info: RunInfo, events: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -185,11 +225,12 @@ def _fold(info: RunInfo, events: list[dict[str, Any]]) -> dict[str, Any] | None:
             started = event
             info.state, info.done, info.total, info.message, info.result = "running", 0, 0, "", {}
         elif kind == "progress":
-            info.done, info.total = event.get("done", 0), event.get("total", 0)
-            info.message = event.get("message", "")
+            info.done, info.total = _number(event.get("done")), _number(event.get("total"))
+            info.message = str(event.get("message", ""))
         elif kind in TERMINAL:
-            info.state, info.message = TERMINAL[kind], event.get("message", "")
-            info.result = event.get("result", {})
+            info.state, info.message = TERMINAL[kind], str(event.get("message", ""))
+            result = event.get("result", {})
+            info.result = result if isinstance(result, dict) else {}
     return started
 
 
@@ -202,6 +243,6 @@ def list_runs(root: Path | None = None, newest: int = 100) -> list[RunInfo]:
             dated.append((path.stat().st_mtime, path))
     infos = []
     for _, path in sorted(dated, reverse=True)[:newest]:
-        with suppress(InputError):
+        with suppress(InputError, OSError):
             infos.append(inspect(path.parent))
     return infos

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from core.errors import LaunchError, ResourceError
-from core.jobs import base, launch, rundir
+from core.jobs import base, launch, rundir, stopping
 
 MAIN = Path(__file__).resolve().parents[1] / "fakes" / "checkout" / "main.py"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems")
@@ -275,6 +275,78 @@ def test_inside_another_program_a_job_stops_at_its_next_step(make_run: Callable[
     before = signal.getsignal(signal.SIGINT)
     assert base.execute(run_dir, stop_at_progress) == 130
     assert signal.getsignal(signal.SIGINT) is before  # the other program keeps its own handlers
+
+
+@posix
+def test_a_signal_during_the_start_up_stops_the_job(make_run: Callable[..., Path]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run_dir = make_run(action="count", seconds=60)
+    with stopping.caught():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert base.execute(run_dir, own_process=True) == 130
+    assert rundir.inspect(run_dir).state == "stopped"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert base.execute(make_run(), own_process=True) == 0
+
+
+@posix
+def test_main_keeps_a_signal_that_comes_before_the_imports(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "import main, core.jobs.stopping as s\n"
+        "class Kill:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'core.cli': os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.meta_path.insert(0, Kill())\n"
+        "sys.exit(main.main(['train', '--data', 'nowhere', '--output', 'x', '--runs', sys.argv[1]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=MAIN.parents[3], capture_output=True, text=True, check=False
+    )
+    assert done.returncode > 0, done.stderr  # ended by a signal it would be negative
+
+
+@posix
+def test_a_forced_stop_still_names_the_run_folder(tmp_path: Path) -> None:
+    words = [sys.executable, str(MAIN), "fake", "--action", "sleep", "--seconds", "60", "--runs", str(tmp_path)]
+    run_dir = tmp_path / "fake-0001"
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    wait_for_file(run_dir / "job.toml")
+    wait_for(run_dir, began)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 130
+    assert process.stdout is not None
+    assert process.stdout.read().splitlines()[-2:] == ["Stopped.", f"run folder: {run_dir}"]
+
+
+def wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists() or not path.stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@posix
+def test_a_job_goes_on_when_nobody_reads_its_output(tmp_path: Path) -> None:
+    words = [sys.executable, str(MAIN), "fake", "--action", "report", "--runs", str(tmp_path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert rundir.inspect(tmp_path / "fake-0001").state == "done"
+
+
+def test_stopping_what_does_not_run_is_told(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run_dir = make_run()
+    done = command_line("stop", str(run_dir))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is not running (it is queued)" in done.stdout
+    assert not (run_dir / "STOP").exists()
+    done = command_line("runs", "--runs", str(tmp_path / "nope"))
+    assert done.returncode == 3
+    assert "nope is not a folder" in done.stderr
 
 
 def test_signal_handlers_are_put_back(make_run: Callable[..., Path]) -> None:

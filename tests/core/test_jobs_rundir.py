@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.errors import InputError, ResourceError
+from core.errors import InputError, LaunchError, ResourceError
 from core.jobs import launch, rundir
 
 
@@ -145,6 +145,30 @@ def test_a_process_of_another_machine_is_believed_and_never_killed(run_dir: Path
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_silent_run_of_another_machine_may_be_continued(run_dir: Path) -> None:
+    mark = rundir.process_mark(1) | {"host": "elsewhere"}
+    write_events(run_dir, {"kind": "started", **mark})
+    with pytest.raises(LaunchError, match="is already running on elsewhere"):
+        rundir.refuse_alive(run_dir)
+    long_ago = time.time() - 2 * rundir.SILENCE_S
+    os.utime(run_dir / "events.jsonl", (long_ago, long_ago))
+    assert rundir.inspect(run_dir).state == "lost"
+    rundir.refuse_alive(run_dir)
+
+
+def test_one_spoilt_folder_does_not_hide_the_others(fake_jobs: Any, tmp_path: Path) -> None:
+    good, odd, folder = (rundir.create("fake", fake_jobs.FakeParams(), tmp_path) for _ in range(3))
+    write_events(odd, {"kind": "started"}, {"kind": "progress", "done": "x", "total": None, "t": "noon"})
+    write_events(odd, {"kind": ["odd"]}, {"kind": "finished", "result": 7, "t": [1]})
+    write_mark(odd, t="soon")
+    (folder / "job.toml").unlink()
+    (folder / "job.toml").mkdir()
+    assert {i.path for i in rundir.list_runs(tmp_path)} == {good, odd}
+    assert rundir.inspect(odd).state == "done"
+    with pytest.raises(InputError, match="cannot be read"):
+        rundir.read_job(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '{"pid": "no number"}'])
