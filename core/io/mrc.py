@@ -42,7 +42,7 @@ def _check_length(info: MrcInfo) -> None:
 
 def _cut_short(info: MrcInfo, needed: int, size: int) -> InputError:
     return InputError(
-        f"{info.path.name} is cut short: its header promises {needed} bytes and only {size} are there.",
+        f"{info.path} is cut short: its header promises {needed} bytes and only {size} are there.",
         "Copy it again from its source.",
         info.path,
     )
@@ -75,7 +75,7 @@ def _check_memory(info: MrcInfo, needed: int) -> None:
 
     if needed > 0.9 * psutil.virtual_memory().available:
         raise ResourceError(
-            f"{info.path.name} needs {needed / 2**30:.1f} GiB of memory when decompressed.",
+            f"{info.path} needs {needed / 2**30:.1f} GiB of memory when decompressed.",
             "Decompress it on disk first: plain files are read piece by piece.",
         )
 
@@ -106,7 +106,7 @@ def read_image(path: Path | str, index: int = 0, cancelled: Callable[[], bool] |
     info = read_header(path)
     if not 0 <= index < info.shape[0]:
         raise InputError(
-            f"{path.name} has {info.shape[0]} image(s), so there is no number {index + 1}.",
+            f"{path} has {info.shape[0]} image(s), so there is no number {index + 1}.",
             "Choose another.",
             path,
         )

@@ -83,11 +83,11 @@ def explained(path: Path):
     except IsADirectoryError as exc:
         raise InputError(f"{path} is a folder, not an MRC file.", "Choose a file.", path) from exc
     except PermissionError as exc:
-        raise InputError(f"{path.name} may not be read.", "Check its permissions.", path) from exc
+        raise InputError(f"{path} may not be read.", "Check its permissions.", path) from exc
     except MemoryError as exc:
-        raise ResourceError(f"{path.name} does not fit into memory.", "Close other programs.") from exc
+        raise ResourceError(f"{path} does not fit into memory.", "Close other programs.") from exc
     except (OSError, *_DECODE_ERRORS) as exc:
-        raise InputError(f"{path.name} is damaged: {exc}.", "Copy it again from its source.", path) from exc
+        raise InputError(f"{path} is damaged: {exc}.", "Copy it again from its source.", path) from exc
 
 
 def _plausible(header: np.ndarray) -> bool:
@@ -100,7 +100,7 @@ def _interpret(raw: bytes, path: Path) -> np.ndarray:
     """The header in its own byte order; InputError when the bytes cannot be one."""
     if len(raw) < HEADER_BYTES:
         reason = "is empty" if not raw else "is too short to be an MRC file"
-        raise InputError(f"{path.name} {reason}.", "Choose another file.", path)
+        raise InputError(f"{path} {reason}.", "Choose another file.", path)
     stamped = HEADER_DTYPE.newbyteorder(">" if raw[212:213] == b"\x11" else "<")
     # Machine stamps are wrong in the wild: believe the stamp first, the numbers if it makes no sense.
     for dtype in (stamped, stamped.newbyteorder()):
@@ -110,19 +110,19 @@ def _interpret(raw: bytes, path: Path) -> np.ndarray:
     if raw[208:211] == b"MAP":
         header = np.frombuffer(raw, stamped)[0]
         raise InputError(
-            f"{path.name} has an MRC header that makes no sense (mode {int(header['mode'])}, "
+            f"{path} has an MRC header that makes no sense (mode {int(header['mode'])}, "
             f"{int(header['nx'])} x {int(header['ny'])} x {int(header['nz'])}).",
             "Convert it again with the program that wrote it.",
             path,
         )
-    raise InputError(f"{path.name} is not an MRC file.", "Choose .mrc, .mrcs or .tif micrographs.", path)
+    raise InputError(f"{path} is not an MRC file.", "Choose .mrc, .mrcs or .tif micrographs.", path)
 
 
 def _dtype_of(header: np.ndarray, raw: bytes, path: Path) -> np.dtype[Any]:
     mode = int(header["mode"])
     if mode in _REFUSED:
         raise InputError(
-            f"{path.name} holds {_REFUSED[mode]}, which is no micrograph.",
+            f"{path} holds {_REFUSED[mode]}, which is no micrograph.",
             "Convert it to mode 2 (float32).",
             path,
         )

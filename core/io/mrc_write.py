@@ -208,9 +208,7 @@ class MrcStackWriter:
 
     def _finish(self, stream: IO[bytes]) -> None:
         if self.count == 0:
-            raise InputError(
-                f"{self.path.name} would hold no image, so it was not written.", "Check the picks.", self.path
-            )
+            raise InputError(f"{self.path} would hold no image, so it was not written.", "Check the picks.", self.path)
         shape = (self.count, self.ny, self.nx)
         stream.seek(0)
         stream.write(_finish_header(_new_header(), shape, 2, self.pixel_size_a, b"", self._stats, self.label))

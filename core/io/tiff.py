@@ -45,7 +45,7 @@ def _explained(path: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError) as exc:
         # tifffile raises all of these for damaged files and for compressions it lacks a decoder for.
         raise InputError(
-            f"{path.name} cannot be read as TIFF: {exc}.", "Save it uncompressed, or convert it to MRC.", path
+            f"{path} cannot be read as TIFF: {exc}.", "Save it uncompressed, or convert it to MRC.", path
         ) from exc
 
 
@@ -60,7 +60,7 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
         dtype = page.dtype
         pages = len(tif.pages)
     if len(shape) != 2 or dtype is None or dtype.kind not in "uif":
-        raise InputError(f"{path.name} is a colour picture, not a micrograph.", "Choose grey images.", path)
+        raise InputError(f"{path} is a colour picture, not a micrograph.", "Choose grey images.", path)
     return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
 
 
@@ -71,9 +71,9 @@ def read_tiff(path: Path | str, index: int = 0) -> np.ndarray:
     path = Path(path)
     info = read_tiff_header(path)
     if not 0 <= index < info.shape[0]:
-        raise InputError(f"{path.name} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path)
+        raise InputError(f"{path} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path)
     with _explained(path), tifffile.TiffFile(path) as tif:
         pixels = tif.pages[index].asarray()
     if pixels.shape != info.shape[1:]:
-        raise InputError(f"{path.name}: page {index + 1} has another size than the first.", "Split it.", path)
+        raise InputError(f"{path}: page {index + 1} has another size than the first.", "Split it.", path)
     return replace_not_finite(np.ascontiguousarray(pixels, dtype=np.float32), path)

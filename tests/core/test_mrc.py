@@ -308,3 +308,12 @@ def test_real_extended_header_survives(tmp_path):
         assert bytes(got.header.exttyp) == bytes(was.header.exttyp)
     with pytest.raises(AppError):
         read_image(tmp_path / "o.mrc", 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"x" * 2000])
+def test_a_bad_file_is_named_with_its_folder(tmp_path, content):
+    path = tmp_path / "a.mrc"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_header(path)
+    assert str(path) in caught.value.message
