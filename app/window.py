@@ -35,6 +35,7 @@ TAB_OF_JOB = {
     "predict": "predict",
 }
 SCAN_MS = 5000
+WARM_MS = 4000  # after the start, when the window is there and nobody has asked for curves yet
 
 
 def make_tab(name: str, session: Session, parent: QWidget | None) -> QWidget:
@@ -58,6 +59,13 @@ def make_tab(name: str, session: Session, parent: QWidget | None) -> QWidget:
     from app.tabs.cs2star import Cs2StarTab
 
     return Cs2StarTab()
+
+
+def warm_curves() -> None:
+    """Import the curves' library in a task, and build a first hidden plot, before a tab needs it."""
+    from app.widgets.metric_plot import library
+
+    library().ask()
 
 
 class MainWindow(QMainWindow):
@@ -94,6 +102,9 @@ class MainWindow(QMainWindow):
         self._scan.timeout.connect(self.session.scan)
         self._scan.start()
         QTimer.singleShot(0, self.session.scan)
+        self._idle = QTimer(self, interval=WARM_MS, singleShot=True)
+        self._idle.timeout.connect(warm_curves)
+        self._idle.start()
 
     # ---- tabs ------------------------------------------------------------------------------------------
 
@@ -223,6 +234,7 @@ class MainWindow(QMainWindow):
                 for worker in running:
                     worker.request_stop()
         self._scan.stop()
+        self._idle.stop()
         self._cache_timer.stop()
         self.session.settings.geometry = base64.b64encode(self.saveGeometry().data()).decode()
         for page in self._pages.values():

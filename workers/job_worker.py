@@ -51,7 +51,7 @@ class JobWorker(QThread):
         self.ended: float | None = None
         self.result: dict[str, Any] = {}
         self.trace = ""  # of a run that failed through a bug
-        self._launch = start
+        self.starts = start  # the process is started by this worker: what comes is new, not a replay
         self._leave = threading.Event()
         self._stop_asked: float | None = None
         self._mark: dict[str, Any] | None = None
@@ -80,7 +80,7 @@ class JobWorker(QThread):
     def run(self) -> None:
         """The thread: start, follow, announce the end."""
         reader = rundir.EventReader(self.run_dir)
-        if self._launch:
+        if self.starts:
             self._emit_events(reader.read_new())  # what an earlier process of this run reported
             self.state, self.ended, self._final, self._mark = "queued", None, {}, None
             try:

@@ -9,9 +9,16 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
+from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.widgets.image_strip import ImageStrip
 from app.widgets.metric_plot import MetricPlot, library
+
+PRESETS = {"config1": (0.1288, 5, 2), "config2": (0.1, 6, 2)}  # beta, steps, start
+STRIP = {
+    "noise-transfer": "A simulated field with your noise, step by step",
+    "cryoddm": "One particle across the steps",
+}
 
 
 class ForwardTab(JobTab):
@@ -23,6 +30,10 @@ class ForwardTab(JobTab):
     run_text = "Build training set"
     next_text = "Use in Train →"
     output_name = "training-set"
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(session, parent)
+        self._show_custom()
 
     def build_view(self) -> QWidget:
         self.rsilb = MetricPlot(
@@ -40,7 +51,7 @@ class ForwardTab(JobTab):
             "Noise and signal power by spatial frequency.",
             log_y=True,
         )
-        self.strip = ImageStrip("One particle across the steps", "A particle, from clean to noisy, step by step.")
+        self.strip = ImageStrip(STRIP["noise-transfer"], "Clean signal, and more and more noise.")
         top = QSplitter(Qt.Orientation.Horizontal)
         top.addWidget(self.rsilb)
         top.addWidget(self.spectra)
@@ -64,7 +75,7 @@ class ForwardTab(JobTab):
     def on_edited(self, key: str) -> None:
         if key == "rsilb":
             self._show_bound()
-        if key in ("preset", "method"):
+        if key in ("preset", "method", "beta", "steps", "start"):
             self._show_custom()
 
     def _show_bound(self) -> None:
@@ -72,9 +83,15 @@ class ForwardTab(JobTab):
         self.rsilb.set_line(bound, f"lower bound {bound:g}" if bound is not None else "")
 
     def _show_custom(self) -> None:
-        custom = self.form.raw("preset") == "custom"
-        for key in ("beta", "steps", "start"):
-            self.form.rows[key].editor.setEnabled(custom)
+        preset = str(self.form.raw("preset"))
+        for key, value in zip(("beta", "steps", "start"), PRESETS.get(preset, (None,) * 3), strict=True):
+            row = self.form.rows[key]
+            if value is not None and self.form.raw(key) != value:
+                self.form.set_values({key: value})
+            for part in (row.editor, row.label, row.reset):
+                part.setEnabled(preset not in PRESETS)
+            row.reset.setVisible(not row.reset.isHidden() and preset not in PRESETS)
+        self.strip.set_title(STRIP[str(self.form.raw("method"))])
 
     def on_metrics(self, points: list[tuple[str, float, float]]) -> None:
         self.rsilb.add_points(points)

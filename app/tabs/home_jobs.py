@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.errors import show_bug, show_error
 from app.session import Session
+from app.widgets.form_check import in_words
 from app.widgets.labels import Banner
 from app.widgets.run_bar import RunBar
 from core.errors import AppError
@@ -72,6 +73,9 @@ class HomeJobs(QObject):
 
     def demo(self) -> None:
         """Run the demo into the work folder."""
+        if self.worker is not None and self.worker.active:
+            self._session.message.emit("Wait until the present run has ended, or stop it.", 8000)
+            return
         self._start("demo", {"output": str(self._session.work_root / "demo"), "window": False})
 
     def _start(self, job: str, values: dict[str, Any]) -> None:
@@ -186,6 +190,9 @@ class HomeJobs(QObject):
 
     def _on_failed(self, message: str, hint: str, _: list[str]) -> None:
         bug = self.worker is not None and bool(self.worker.trace)
+        if self.worker is not None and not bug:
+            model = job_params(self.worker.job)
+            message, hint = in_words(message, model), in_words(hint, model)
         self._show("failed", f"This is a bug: {message}" if bug else message, hint, "Details" if bug else "Show log")
 
     def _on_stopped(self) -> None:

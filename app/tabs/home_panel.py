@@ -8,9 +8,9 @@ from pathlib import Path
 from PySide6.QtCore import Qt, QTime, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QMenu, QVBoxLayout
 
-from app.widgets.inputs import FloatBox, IntBox
 from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
+from app.widgets.number_boxes import FloatBox, IntBox
 
 
 def default_box(diameter: float) -> int:

@@ -16,16 +16,18 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidg
 
 from app.errors import show_bug, show_error
 from app.session import Session
+from app.tabs.job_output import OutputFolder
+from app.widgets.form_check import in_words
 from app.widgets.inputs import PathBox
 from app.widgets.labels import Banner, column, label
-from app.widgets.params_form import ParamsForm
+from app.widgets.params_form import ParamsForm, reasons
 from app.widgets.run_bar import RunBar
-from core.errors import AppError
+from core.errors import AppError, ParamError
 from core.jobs.table import job_params
 from workers.job_worker import JobWorker
 
 
-class JobTab(QWidget):
+class JobTab(OutputFolder, QWidget):
     """One job: subclasses set the texts and override the methods marked as theirs."""
 
     job = ""
@@ -33,14 +35,13 @@ class JobTab(QWidget):
     sentence = ""
     run_text = "Run"
     next_text = ""  # "Use in Train ->"
-    output_name = ""  # folder name suggested below the project folder
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
         self.worker: JobWorker | None = None
         self.result: dict[str, Any] = {}
-        self._suggested = ""
+        self._stale = False  # the view still shows the run before
         self.banner = Banner()
         # Parents first, then what goes into them: with a style sheet, moving a finished subtree into its
         # parent styles every widget of it again.
@@ -64,7 +65,7 @@ class JobTab(QWidget):
         self._arranged = False
         self.splitter.splitterMoved.connect(lambda *_: self._keep_splitter())
         self.run_bar.run_clicked.connect(self.start)
-        self.banner.next.clicked.connect(self.go_next)
+        self.banner.next.clicked.connect(self._on_next)
         self.banner.detail.clicked.connect(self._show_detail)
         self.form.edited.connect(self.on_edited)
         session.run_started.connect(self._on_run_started)
@@ -106,8 +107,9 @@ class JobTab(QWidget):
         """One sentence about a result."""
         return str(result.get("summary") or "Done.")
 
-    def go_next(self) -> None:
-        """The button of the next step."""
+    def judge(self, result: Mapping[str, Any]) -> str:
+        """What is to be minded about a result; empty when it is good."""
+        return ""
 
     # ---- common ----------------------------------------------------------------------------------------
 
@@ -159,33 +161,35 @@ class JobTab(QWidget):
     def receive(self, values: Mapping[str, Any]) -> None:
         """Take values from an earlier tab and suggest an output folder that fits them."""
         self.form.set_values({k: v for k, v in values.items() if v not in (None, "", [])})
+        if self.worker is None or not self.worker.active:
+            self.banner.hide()  # what it says belongs to other files
         self.suggest_output()
-
-    def suggest_output(self, name: str = "") -> None:
-        """Suggest the output folder, unless the user has chosen one."""
-        project = self.session.carried.get("project")
-        shown = self.form.raw("output") if "output" in self.form.rows else None
-        if not project or shown is None or shown not in ("", self._suggested, self.session.field(self.job, "output")):
-            return
-        self._suggested = str(Path(project) / (name or self.output_name))
-        self.form.set_values({"output": self._suggested})
 
     def start(self) -> JobWorker | None:
         """Run with what the form says, or mark what is wrong."""
+        self._offered = ""
         params = self.form.params()
         if params is None:
             self.banner.show_text("failed", "Some settings are missing or wrong.", "They are marked on the left.")
             return None
-        for key, row in self.form.rows.items():
-            if isinstance(row.editor, PathBox):
-                self.session.remember_field(self.job, key, row.editor.value())
-        self.session.save()
+        reason = self.taken(params)
+        if reason:
+            self.form.mark({"output": reason})
+            self._offer_folder("The output folder is taken.", reason)
+            return None
         self.release()
         try:
             return self.session.start(self.job, params)
         except AppError as err:
             show_error(self, err)
             return None
+
+    def _remember_paths(self) -> None:
+        """The paths of a run that was started here and went well are shown the next time."""
+        for key, row in self.form.rows.items():
+            if self.worker is not None and self.worker.starts and isinstance(row.editor, PathBox):
+                self.session.remember_field(self.job, key, self.worker.params.get(key))
+        self.session.save()
 
     def _on_run_started(self, worker: JobWorker) -> None:
         mine = worker.job == self.job
@@ -203,9 +207,9 @@ class JobTab(QWidget):
 
     def _connections(self, worker: JobWorker) -> list[tuple[Any, Any]]:
         return [
-            (worker.metrics, self.on_metrics),
-            (worker.preview, self.on_preview),
-            (worker.progress, self.on_progress),
+            (worker.metrics, self._on_metrics),
+            (worker.preview, self._on_preview),
+            (worker.progress, self._on_progress),
             (worker.warning, self._on_warning),
             (worker.done, self._on_done),
             (worker.failed, self._on_failed),
@@ -218,8 +222,11 @@ class JobTab(QWidget):
         self.release()
         self.worker, self.result = worker, {}
         self._warnings: list[str] = []
+        self._offered = ""
         self.banner.hide()
-        self.clear_view()
+        self._stale = True
+        if not worker.starts:
+            self._fresh_view()
         if worker.params:
             self.form.set_values(worker.params)
         for signal, slot in self._connections(worker):
@@ -227,7 +234,26 @@ class JobTab(QWidget):
         output = worker.params.get("output")
         self.run_bar.follow(worker, Path(output) if output else None)
 
+    def _fresh_view(self) -> None:
+        """The run has something to show: only now what the earlier one left goes."""
+        if self._stale:
+            self._stale = False
+            self.clear_view()
+
+    def _on_metrics(self, points: list[tuple[str, float, float]]) -> None:
+        self._fresh_view()
+        self.on_metrics(points)
+
+    def _on_preview(self, name: str, array: np.ndarray, info: dict[str, Any]) -> None:
+        self._fresh_view()
+        self.on_preview(name, array, info)
+
+    def _on_progress(self, done: float, total: float, message: str, t: float) -> None:
+        self._fresh_view()
+        self.on_progress(done, total, message, t)
+
     def _on_warning(self, text: str) -> None:
+        text = in_words(text, self.form.model)
         if text not in self._warnings:
             self._warnings.append(text)
         self.session.message.emit(text, 8000)
@@ -235,14 +261,24 @@ class JobTab(QWidget):
     def _on_done(self, result: dict[str, Any]) -> None:
         self.result = result
         hint = "\n".join(self._warnings[:5])
-        self.banner.show_text("done", self.summary(result), hint, next_step=self.next_text)
+        warning = self.judge(result)
+        state = "warning" if warning else "done"
+        hint = "\n".join(t for t in (warning, hint) if t)
+        self.banner.show_text(state, self.summary(result), hint, next_step=self.next_text)
+        self._remember_paths()
         self.on_result(result)
 
     def _on_failed(self, message: str, hint: str, fields: list[str]) -> None:
         bug = self.worker is not None and bool(self.worker.trace)
-        text = f"This is a bug: {message}" if bug else message
-        self.banner.show_text("failed", text, hint, detail="Details" if bug else "Show log")
-        self.form.mark({key: message for key in fields if key in self.form.rows})
+        model = self.form.model
+        text, hint = (message, hint) if bug else (in_words(message, model), in_words(hint, model))
+        marks = reasons(ParamError(message, fields=tuple(fields)))
+        self.form.mark({key: in_words(reason, model) for key, reason in marks.items() if key in self.form.rows})
+        if "output" in fields and not bug:
+            self._offer_folder(text, hint)
+        else:
+            text = f"This is a bug: {text}" if bug else text
+            self.banner.show_text("failed", text, hint, detail="Details" if bug else "Show log")
 
     def _on_stopped(self) -> None:
         self.banner.show_text("stopped", "Stopped.", "What was finished stays.", detail="Continue this run")

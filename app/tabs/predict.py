@@ -120,7 +120,7 @@ class PredictTab(JobTab):
             if method != self._method:
                 self._method = method
                 self._change_folder(method)
-        if key == "output" and self._listed != str(self.form.raw("output")):
+        if key == "output" and self._listed != self.form.values().get("output", ""):
             self._forget_denoised()
         if key in ("micrographs", "output", "model") and hasattr(self, "_refresh_timer"):
             self._refresh_timer.start()
@@ -135,15 +135,16 @@ class PredictTab(JobTab):
 
     def refresh(self) -> None:
         """Read the input and output folders in a task and show what there is."""
-        given = [Path(p) for p in self.form.raw("micrographs")]
-        output = Path(str(self.form.raw("output"))) if self.form.raw("output") else None
+        values = self.form.values()
+        given = [Path(p) for p in values.get("micrographs", [])]
+        output = Path(values["output"]) if values.get("output") else None
         if not given:
             self._on_listed(([], {}), "", DENOISED)
             return
 
         def show(found: tuple[Any, str]) -> None:
-            if str(output or "") == str(Path(self.form.raw("output")) if self.form.raw("output") else ""):
-                self._on_listed(found[0], str(self.form.raw("output")), found[1])
+            if self.form.values().get("output") == values.get("output"):  # otherwise another listing follows
+                self._on_listed(found[0], values.get("output", ""), found[1])
 
         run_task(lambda: (list_pairs(given, output), made_by(output)), show, self._on_list_failed, self)
 

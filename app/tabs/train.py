@@ -13,6 +13,9 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from app.tabs.job_tab import JobTab
 from app.widgets.image_strip import ImageStrip
 from app.widgets.metric_plot import MetricPlot, library
+from core.params import Params
+
+MOST_TSLM = 0.1  # share of the particles' signal that a finished model may remove
 
 
 class TrainTab(JobTab):
@@ -24,6 +27,7 @@ class TrainTab(JobTab):
     run_text = "Train"
     next_text = "Use in Predict →"
     output_name = "model"
+    fresh_folder = True
 
     def build_view(self) -> QWidget:
         self.curves = MetricPlot(
@@ -88,6 +92,18 @@ class TrainTab(JobTab):
             if isinstance(result.get(key), (int, float)):
                 parts.append(f"{text} {result[key]:.4g}.")
         return " ".join(parts)
+
+    def judge(self, result: Mapping[str, Any]) -> str:
+        tslm = result.get("tslm")
+        if not isinstance(tslm, (int, float)) or tslm <= MOST_TSLM:
+            return ""
+        return f"This model removes {tslm * 100:.0f} % of the particles' signal: train longer."
+
+    def taken(self, params: Params) -> str:
+        values = params.model_dump()
+        if values["resume"] or not (values["output"] / "checkpoint.safetensors").is_file():
+            return ""
+        return "This folder already holds a training: switch “Resume” on to continue it, or choose another folder."
 
     def receive(self, values: Mapping[str, Any]) -> None:
         if values.get("input"):

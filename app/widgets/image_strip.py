@@ -102,10 +102,16 @@ class ImageStrip(QFrame):
         body = QVBoxLayout(self)
         body.setContentsMargins(12, 8, 12, 10)
         body.setSpacing(4)
-        head = row(card_title(title), self.common)
+        self.title = card_title(title)
+        head = row(self.title, self.common)
         head.setStretch(0, 1)
         body.addLayout(head)
         body.addWidget(self.canvas, 1)
+
+    def set_title(self, title: str) -> None:
+        """Another heading."""
+        self.title.setText(title)
+        self.canvas.setAccessibleName(title)
 
     def set_images(self, array: np.ndarray, labels: Sequence[str] = ()) -> None:
         """Show float images (n, h, w) with their captions."""

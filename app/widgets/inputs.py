@@ -1,6 +1,6 @@
-"""Input widgets of the parameter form: numbers that can be unset, paths with Browse and drag and drop.
+"""The path box of the forms: Browse, drag and drop, one file or several. Numbers are number_boxes.py.
 
-Each has `value()`, `set_value(value)` and the signal `edited`. Which field gets which one is params_form.py.
+It has `value()`, `set_value(value)` and the signal `edited`. Which field gets which box is params_form.py.
 """
 
 from __future__ import annotations
@@ -9,120 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QValidator, QWheelEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QMenu,
     QSizePolicy,
-    QSpinBox,
     QToolButton,
     QWidget,
 )
-
-HUGE = 2_000_000_000
-
-
-class IntBox(QSpinBox):
-    """Whole number within bounds; `unset` adds a first state that means "not given" (value None)."""
-
-    edited = Signal()
-
-    def __init__(self, low: float | None, high: float | None, unit: str = "", unset: str = "") -> None:
-        super().__init__()
-        self._low = int(low) if low is not None else (0 if unset else -HUGE)
-        self._unset = bool(unset)
-        self.setRange(self._low - 1 if unset else self._low, int(min(high, HUGE)) if high is not None else HUGE)
-        if unset:
-            self.setSpecialValueText(unset)
-        self.setSuffix(f" {unit}" if unit else "")
-        self.setAccelerated(True)
-        self.lineEdit().setTextMargins(3, 0, 0, 0)
-        self.setKeyboardTracking(True)
-        self.valueChanged.connect(lambda _: self.edited.emit())
-
-    def value_or_none(self) -> int | None:
-        """The number, or None when unset."""
-        return None if self._unset and self.value() == self.minimum() else self.value()
-
-    def set_value(self, value: int | None) -> None:
-        """Show a number, or "not given"."""
-        self.setValue(self.minimum() if value is None else int(value))
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scroll the page, not the number, unless the box has the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
-class FloatBox(QDoubleSpinBox):
-    """Real number written as short as it is (0.002, not 0.002000); `unset` as in IntBox."""
-
-    edited = Signal()
-
-    def __init__(self, low: float | None, high: float | None, unit: str = "", unset: str = "") -> None:
-        super().__init__()
-        self._unset = bool(unset)
-        low = low if low is not None else (0.0 if unset else -1e12)
-        self._low = low
-        self.setDecimals(10)
-        self.setRange(low - 1 if unset else low, high if high is not None else 1e12)
-        if unset:
-            self.setSpecialValueText(unset)
-        self.setSuffix(f" {unit}" if unit else "")
-        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        self.setAccelerated(True)
-        self.lineEdit().setTextMargins(3, 0, 0, 0)
-        self.valueChanged.connect(lambda _: self.edited.emit())
-
-    def textFromValue(self, value: float) -> str:
-        return f"{value:.8g}"
-
-    def valueFromText(self, text: str) -> float:
-        try:
-            return float(self._bare(text))
-        except ValueError:
-            return self.minimum()
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Accept what float() accepts, both decimal marks, and 2e-3."""
-        bare = self._bare(text)
-        if self._unset and text == self.specialValueText():
-            return QValidator.State.Acceptable, text, position
-        try:
-            inside = self.minimum() <= float(bare) <= self.maximum()
-        except ValueError:
-            partial = all(c in "0123456789.,eE+-" for c in bare)
-            return (QValidator.State.Intermediate if partial else QValidator.State.Invalid), text, position
-        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
-
-    def _bare(self, text: str) -> str:
-        return text.removesuffix(self.suffix()).strip().replace(",", ".")
-
-    def stepBy(self, steps: int) -> None:
-        if self._unset and self.value() == self.minimum() and steps > 0:
-            self.setValue(max(self._low, 0.0))
-            return
-        super().stepBy(steps)
-
-    def value_or_none(self) -> float | None:
-        """The number, or None when unset."""
-        return None if self._unset and self.value() == self.minimum() else self.value()
-
-    def set_value(self, value: float | None) -> None:
-        """Show a number, or "not given"."""
-        self.setValue(self.minimum() if value is None else float(value))
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scroll the page, not the number, unless the box has the focus."""
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class PathBox(QWidget):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QSizePolicy, QToolButton, QVBoxLayout
 
 from app import theme
@@ -233,6 +233,17 @@ class _Library(QObject):
 
     def _on_loaded(self, _: object) -> None:
         self.loaded = True
+        QTimer.singleShot(0, self._warm)
+
+    def _warm(self) -> None:
+        """The first plot costs more than all others: make it while nobody waits for one."""
+        import pyqtgraph as pg
+
+        plot = pg.PlotWidget()
+        plot.addLegend()
+        plot.plot([0, 1], [1, 2], name="x")
+        plot.grab()
+        plot.deleteLater()
         self.ready.emit()
 
     def _on_failed(self, err: AppError) -> None:

@@ -24,7 +24,9 @@ from PySide6.QtWidgets import (
 )
 
 from app import theme
-from app.widgets.inputs import FloatBox, IntBox, PathBox
+from app.widgets.form_check import absolute_text, in_words, problems
+from app.widgets.inputs import PathBox
+from app.widgets.number_boxes import FloatBox, IntBox
 from core.errors import ParamError
 from core.fields import FieldSpec, walk
 from core.params import Params, flag_of
@@ -126,8 +128,12 @@ class ParamsForm(QWidget):
         row = self.rows[key]
         changed = not row.spec.required and not same(self.raw(key), row.spec.default)
         row.reset.setVisible(changed)
-        self.mark({}, only=key)
+        self.mark({key: self._out_of_bounds(key)}, only=key, focus=False)
         self.edited.emit(key)
+
+    def _out_of_bounds(self, key: str) -> str:
+        editor = self.rows[key].editor
+        return editor.problem() if isinstance(editor, (IntBox, FloatBox)) else ""
 
     def raw(self, key: str) -> Any:
         """What a row holds now; None or an empty text when it is not given."""
@@ -136,6 +142,10 @@ class ParamsForm(QWidget):
     def values(self) -> dict[str, Any]:
         """Everything that is given, as `Params.parse` takes it."""
         found = {key: self.raw(key) for key in self.rows}
+        for key, row in self.rows.items():
+            if isinstance(row.editor, PathBox):
+                value = found[key]
+                found[key] = [absolute_text(v) for v in value] if isinstance(value, list) else absolute_text(value)
         return {k: v for k, v in found.items() if v is not None and v != "" and v != []}
 
     def set_values(self, values: Mapping[str, Any]) -> None:
@@ -146,14 +156,18 @@ class ParamsForm(QWidget):
 
     def params(self) -> Params | None:
         """The validated parameters, or None after marking the wrong rows."""
-        self.mark({})
+        wrong = {key: text for key in self.rows if (text := self._out_of_bounds(key))}
+        values = self.values()
+        found = None
         try:
-            return self.model.parse(self.values())
+            found = self.model.parse(values)
         except ParamError as err:
-            self.mark(reasons(err))
-            return None
+            wrong = {k: in_words(v, self.model) for k, v in reasons(err).items()} | wrong
+        wrong = problems({k: r.spec for k, r in self.rows.items()}, values) | wrong
+        self.mark(wrong)
+        return None if wrong else found
 
-    def mark(self, problems: Mapping[str, str], only: str = "") -> None:
+    def mark(self, problems: Mapping[str, str], only: str = "", focus: bool = True) -> None:
         """Mark rows as wrong (key -> reason) and the others as right; `only` restricts it to one row."""
         first = None
         for key, row in self.rows.items():
@@ -166,7 +180,7 @@ class ParamsForm(QWidget):
             theme.set_state(target, "state", "error" if reason else "")
             if reason and first is None:
                 first = row
-        if first is not None:
+        if first is not None and focus:
             if first.spec.ui.get("advanced"):
                 self.more.setChecked(True)
             first.editor.setFocus()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -52,6 +54,18 @@ class Eta:
         return max(0.0, (1 - f1) * (t1 - t0) / (f1 - f0) - (now - t1))
 
 
+TRAINING = {"train": (0.0, 1.0), "demo": (0.10, 0.80)}  # the part of a job's progress that lasts `minutes`
+
+
+def planned_left(job: str, params: Mapping[str, Any], fraction: float) -> float | None:
+    """Seconds left of a training whose minutes were given; None outside of it and while it is set up."""
+    first, last = TRAINING.get(job, (1.0, 1.0))
+    minutes = params.get("minutes")
+    if params.get("epochs") or not isinstance(minutes, (int, float)) or not first < fraction < last:
+        return None
+    return 60 * minutes * (last - fraction) / (last - first)
+
+
 def clock(seconds: float) -> str:
     """1:05 or 2:03:09."""
     whole = max(0, round(seconds))
@@ -71,6 +85,7 @@ class RunBar(QFrame):
         self.worker: JobWorker | None = None
         self.output: Path | None = None
         self._eta = Eta()
+        self._reported = 0.0  # time of the last progress report, s
         self._timer = QTimer(self, interval=1000)
         self._timer.timeout.connect(self._tick)
         self.run_button = button(run_text, "primary", "Start with the settings on the left (Ctrl+Return)")
@@ -145,6 +160,7 @@ class RunBar(QFrame):
     def _on_progress(self, done: float, total: float, message: str, t: float) -> None:
         fraction = min(1.0, done / total) if total > 0 else 0.0
         self._eta.add(t, fraction)
+        self._reported = t
         self.bar.setValue(round(fraction * 1000))
         self.message.setText(message)
         self._tick()
@@ -179,8 +195,20 @@ class RunBar(QFrame):
             return
         end = time.time() if worker.active else (worker.ended or time.time())
         text = clock(end - worker.began)
-        left = self._eta.left(time.time()) if worker.active else None
-        self.times.setText(f"{text}  ·  {clock(left)} left" if left is not None else text)
+        left = self._left(worker) if worker.active else ""
+        self.times.setText(f"{text}  ·  {left}" if left else text)
+
+    def _left(self, worker: JobWorker) -> str:
+        """Time left in words; nothing where a guess would be one."""
+        planned = planned_left(worker.job, worker.params, worker.fraction)
+        if planned is not None:
+            planned = max(0.0, planned - (time.time() - self._reported))
+            return f"{clock(planned)} {'of training left' if worker.job == 'demo' else 'left'}"
+        timed = worker.job in TRAINING and not worker.params.get("epochs")
+        if timed and worker.fraction <= TRAINING[worker.job][0]:
+            return ""
+        left = self._eta.left(time.time())
+        return "" if left is None else f"{clock(left)} left"
 
     def _stop(self) -> None:
         self.stop_button.setText("Stop now")  # a second click ends the process

@@ -9,7 +9,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox
 
-from app.widgets.inputs import HUGE, FloatBox, IntBox, PathBox
+from app.widgets.inputs import PathBox
+from app.widgets.number_boxes import FloatBox, IntBox
 from app.widgets.params_form import ParamsForm, reasons
 from core.errors import ParamError
 from core.fields import walk
@@ -32,20 +33,24 @@ def test_form_has_every_field_and_its_defaults(qtbot, job: str) -> None:
         if not spec.required and spec.default is not None:
             assert str(form.raw(spec.key)) in (str(spec.default), "[]")
         if isinstance(row.editor, IntBox) and spec.high is not None:
-            assert row.editor.maximum() == min(spec.high, HUGE)
+            assert row.editor.high == spec.high
         if spec.unit and isinstance(row.editor, (IntBox, FloatBox)):
             assert row.editor.suffix().strip() == spec.unit
 
 
 @pytest.mark.parametrize("job", list(JOBS))
-def test_form_and_params_agree(qtbot, job: str) -> None:
+def test_form_and_params_agree(qtbot, job: str, tmp_path: Path) -> None:
+    file = tmp_path / "in" / "a.mrc"
+    file.parent.mkdir()
+    file.write_text("")
     model = job_params(job)
     form = ParamsForm(model)
     qtbot.addWidget(form)
     values = {}
     for spec in walk(model):
         if spec.required:
-            values[spec.key] = {"paths": ["/x/a.mrc"], "path": "/x/b", "text": "wiener"}.get(spec.kind, spec.low)
+            values[spec.key] = {"paths": [str(file)], "path": str(file), "text": "wiener"}.get(spec.kind, spec.low)
+    values["output"] = str(tmp_path / "out")
     form.set_values(values)
     assert form.params() == model.parse(values)
 
@@ -90,6 +95,22 @@ def test_typing_small_and_optional_numbers(qtbot) -> None:
     epochs.selectAll()
     qtbot.keyClicks(epochs, "12")
     assert form.raw("epochs") == 12
+
+
+def test_a_number_outside_the_bounds_stays_and_is_told(qtbot) -> None:
+    form = ParamsForm(job_params("forward"))
+    qtbot.addWidget(form)
+    form.show()
+    row = form.rows["noise_box"]
+    row.editor.setFocus()
+    row.editor.selectAll()
+    qtbot.keyClicks(row.editor, "5000")
+    qtbot.keyClick(row.editor, Qt.Key.Key_Tab)
+    assert row.editor.text() == "5000 px"
+    assert row.error.text() == "16 to 2048 px."
+    assert form.params() is None
+    form.set_values({"noise_box": 64})
+    assert row.error.text() == ""
 
 
 def test_paths_by_drop_and_typing(qtbot, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 
 from app.widgets.image_strip import ImageStrip
 from app.widgets.metric_plot import MetricPlot
-from app.widgets.run_bar import Eta, clock
+from app.widgets.run_bar import Eta, clock, planned_left
 from core.io.mrc import write_mrc
 from core.jobs import rundir
 
@@ -66,7 +66,7 @@ def test_stop_answers_within_a_second_and_the_run_can_go_on(qtbot, tab) -> None:
 def test_failure_shows_message_and_marks_the_field(qtbot, tab) -> None:
     run(qtbot, tab, action="fail", failure="param")
     qtbot.waitUntil(lambda: tab.banner.isVisible(), timeout=WAIT)
-    assert tab.banner.text.text() == "--number: is odd."
+    assert tab.banner.text.text() == "“Number”: is odd."
     assert tab.form.rows["number"].error.isVisible()
     assert tab.banner.detail.text() == "Show log"
     qtbot.mouseClick(tab.banner.detail, LEFT)
@@ -228,6 +228,88 @@ def test_long_names_keep_what_differs() -> None:
     assert model.shorter(0)[-1] == "a…"
     model.set_files([Path("alone.mrc")])
     assert set(model.shorter(0)) == {"alone.mrc"}
+
+
+def test_a_refused_run_leaves_the_earlier_result(qtbot, session, micrographs: Path, tmp_path: Path) -> None:
+    """What can be seen to be wrong is marked before anything starts; a taken folder offers a free one."""
+    from app.tabs.train import TrainTab
+
+    train = TrainTab(session)
+    qtbot.addWidget(train)
+    train.show()
+    train.on_metrics([("loss", 0.5, 1)])
+    train.form.set_values({"input": str(tmp_path / "nowhere"), "output": str(tmp_path / "model")})
+    qtbot.mouseClick(train.run_bar.run_button, LEFT)
+    assert "does not exist" in train.form.rows["input"].error.text()
+    train.form.set_values({"input": str(micrographs), "output": str(micrographs)})
+    qtbot.mouseClick(train.run_bar.run_button, LEFT)
+    assert "holds the input" in train.form.rows["output"].error.text()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "checkpoint.safetensors").write_bytes(b"")
+    train.form.set_values({"output": str(tmp_path / "model")})
+    qtbot.mouseClick(train.run_bar.run_button, LEFT)
+    assert train.banner.next.text() == "Use model-2"
+    qtbot.mouseClick(train.banner.next, LEFT)
+    assert train.form.raw("output") == str(tmp_path / "model-2")
+    assert session.workers == {}
+    qtbot.mouseClick(train.run_bar.run_button, LEFT)  # this one starts, and fails: it is no training set
+    qtbot.waitUntil(lambda: train.banner.isVisible() and train.worker.state == "failed", timeout=WAIT)
+    assert train.curves.points("loss") == [(1.0, 0.5)]
+    assert session.field("train", "input") is None  # only what went well is remembered
+
+
+def test_the_model_is_a_file_or_a_filter(qtbot, session, micrographs: Path, tmp_path: Path) -> None:
+    from app.tabs.predict import PredictTab
+
+    predict = PredictTab(session)
+    qtbot.addWidget(predict)
+    predict.show()
+    predict.form.set_values({"micrographs": [str(micrographs)], "output": "made/denoised"})
+    for text, good in (("no.safetensors", False), ("gaussian:", False), ("gaussian:30", True), ("wiener", True)):
+        predict.form.set_values({"model": text})
+        assert (predict.form.params() is not None) is good
+        assert bool(predict.form.rows["model"].error.text()) is not good
+    assert predict.form.params().output == Path.home() / "made" / "denoised-wiener"
+    predict.close_tab()
+
+
+def test_the_schedule_is_the_presets_until_it_is_custom(qtbot, session) -> None:
+    from app.tabs.forward import ForwardTab
+
+    forward = ForwardTab(session)
+    qtbot.addWidget(forward)
+    forward.show()
+    rows = [forward.form.rows[k] for k in ("beta", "steps", "start")]
+    assert not any(r.editor.isEnabled() or r.reset.isVisible() for r in rows)
+    assert [r.editor.value() for r in rows] == [0.1288, 5, 2]
+    choice = forward.form.rows["preset"].editor
+    choice.setFocus()
+    qtbot.keyClick(choice, Qt.Key.Key_Down)
+    assert [r.editor.value() for r in rows] == [0.1, 6, 2]
+    qtbot.keyClick(choice, Qt.Key.Key_Down)
+    assert all(r.editor.isEnabled() for r in rows)
+
+
+def test_a_model_that_removes_particles_is_a_warning(qtbot, session, tab) -> None:
+    from app.tabs.train import TrainTab
+
+    train = TrainTab(session)
+    qtbot.addWidget(train)
+    assert train.judge({"tslm": 0.05}) == ""
+    train._warnings = []
+    train._on_done({"tslm": 0.23, "summary": "Trained."})
+    assert train.banner.property("state") == "warning"
+    assert "23 %" in train.banner.hint.text()
+
+
+def test_time_asked_for_is_counted_down() -> None:
+    train, demo = ({"minutes": 2.0}, "train"), ({"minutes": 4.0}, "demo")
+    assert planned_left(train[1], train[0], 0.0) is None  # setting up
+    assert planned_left(train[1], train[0], 0.25) == pytest.approx(90)
+    assert planned_left(train[1], {"minutes": 2.0, "epochs": 3}, 0.25) is None
+    assert planned_left(demo[1], demo[0], 0.05) is None
+    assert planned_left(demo[1], demo[0], 0.45) == pytest.approx(120)
+    assert planned_left("predict", {}, 0.5) is None
 
 
 def test_eta_and_clock() -> None:
