@@ -97,6 +97,9 @@ class HomeFiles(QObject):
     def _read_positions(self, tables: list[Path], as_noise: bool | None) -> None:
         project = self._session.project_dir(self.given[0])
         default = default_path(self.files[0].parent, project) if self.reading else None
+        if default is not None and not tables and not default.exists():
+            self._on_positions(Positions(noise=(default, {}, None)))
+            return
         generation = self._generation
 
         def take(positions: Positions) -> None:
@@ -113,24 +116,26 @@ class HomeFiles(QObject):
         run_task(lambda: read_positions(tables, as_noise, default, project), take, fail, self)
 
     def _match(self, raw: Mapping[str, np.ndarray], path: Path | None) -> bool:
-        from core.io.coordinates import match_names
+        matched: dict[Path, np.ndarray] = {}
+        if raw:
+            from core.io.coordinates import match_names
 
-        matched = match_names(raw, self.files) if raw else {}
+            matched = match_names(raw, self.files)
         fits = any(len(xy) for xy in matched.values())
         self.particles, self.particles_path, self._particles_raw = (matched, path, raw) if fits else ({}, None, {})
         return fits
 
     def _on_positions(self, read: Positions) -> None:
-        from core.io.coordinates import no_match_error
-
         news = [read.note or f"{len(self.files)} micrographs."]
         self.reading = False
         if read.noise is not None:
             path, boxes, size = read.noise
-            self._noise.open(path, positions_by_key(boxes, self.files, self._keys), size)
+            self._noise.open(path, positions_by_key(boxes, self.files, self._keys) if boxes else {}, size)
         if read.particles is not None:
             path, raw = read.particles
             if not self._match(raw, path):
+                from core.io.coordinates import no_match_error
+
                 self.failed.emit(no_match_error(path, raw, self.files))
         if self.particles:
             total = sum(len(xy) for xy in self.particles.values())

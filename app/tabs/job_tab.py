@@ -88,11 +88,9 @@ class JobTab(OutputFolder, QWidget):
     def clear_view(self) -> None:
         """A new run begins."""
 
-    def on_metrics(self, points: list[tuple[str, float, float]]) -> None:
-        """New points of curves."""
+    def on_metrics(self, points: list[tuple[str, float, float]]) -> None: ...
 
-    def on_preview(self, name: str, array: np.ndarray, info: dict[str, Any]) -> None:
-        """A new preview."""
+    def on_preview(self, name: str, array: np.ndarray, info: dict[str, Any]) -> None: ...
 
     def on_progress(self, done: float, total: float, message: str, t: float) -> None:
         """Progress was made."""

@@ -24,7 +24,7 @@ def home(qtbot, window, micrographs: Path):
     home.panel.box.set_value(32)
     home.panel.diameter.set_value(40)
     home.open_paths([micrographs])
-    qtbot.waitUntil(lambda: home.view.pyramid is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: home.view.pyramid is not None and not home.files.reading, timeout=10_000)
     return home
 
 
