@@ -59,9 +59,17 @@ def positions_by_key(
     """Positions under the names of the open micrographs; those of other micrographs keep their own names."""
     from core.io.coordinates import match_names, stem_of
 
-    found = {keys[m]: xy for m, xy in match_names(positions, micrographs).items() if len(xy)}
-    stems = {stem_of(m.name) for m in micrographs}
-    return found | {n: xy for n, xy in positions.items() if stem_of(n) not in stems}
+    matched = match_names(positions, micrographs)
+    by_stem: dict[str, list[np.ndarray]] = {}
+    for micrograph, xy in matched.items():
+        by_stem.setdefault(stem_of(micrograph.name), []).append(xy)
+
+    def taken(name: str, xy: np.ndarray) -> bool:
+        """Did a micrograph get these rows? A name that fits several equally well is given to none."""
+        return any((rows == xy[0]).all(axis=1).any() for rows in by_stem.get(stem_of(name), []) if len(rows))
+
+    found = {keys[m]: xy for m, xy in matched.items() if len(xy)}
+    return found | {n: xy for n, xy in positions.items() if len(xy) and not taken(n, xy) and n not in found}
 
 
 def default_path(folder: Path, project: Path) -> Path:

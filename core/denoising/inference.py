@@ -1,7 +1,8 @@
-"""Prediction: overlapping tiles with a cosine blend, and the gated add-back of raw detail.
+"""Prediction: overlapping tiles with a cosine blend, then the gate and the raw detail that is kept.
 
 The network removes background better than any linear filter but breaks rings and shrinks faint particles. Where it
-sees signal, low-pass filtered raw data are therefore given back: out = net + keep * gate * lowpass(raw - net).
+sees signal, low-pass filtered raw data are therefore given back; where it sees no more than in the user's own empty
+patches, nothing is shown: out = gate * (net + keep * lowpass(raw - net)).
 """
 
 from __future__ import annotations
@@ -84,19 +85,19 @@ def _blend(n: int, start: int, total: int) -> np.ndarray:
 
 
 def gate(net_output: np.ndarray, threshold: float, diameter: float) -> np.ndarray:
-    """Where the network sees particles: 0..1 from the local rms of its output (noise sigma 1).
+    """Where the network sees more than it does in empty ice: 0..1 from the local rms of its output (noise sigma 1).
 
-    `threshold` is the response on the user's own empty patches, times a safety factor (see train).
+    It opens at `threshold`, a multiple of the response on the user's own empty patches (see response.py), and is
+    fully open at twice that.
     """
     local = np.sqrt(ndi.gaussian_filter(net_output * net_output, GATE_WINDOW * diameter))
-    open_ = np.clip(local / max(threshold, 1e-6) - 0.5, 0.0, 1.0)
+    open_ = np.clip(local / max(threshold, 1e-6) - 1.0, 0.0, 1.0)
     return ndi.gaussian_filter(open_, GATE_BLUR * diameter)
 
 
-def add_back(net_output: np.ndarray, raw: np.ndarray, keep: float, threshold: float, diameter: float) -> np.ndarray:
-    """Network output plus the gated, low-pass filtered residual (all canonical, noise sigma 1)."""
-    if keep <= 0:
-        return net_output
-    mask = gate(net_output, threshold, diameter)
-    residual = ndi.gaussian_filter(raw - net_output, ADD_BACK_SIGMA * diameter)
-    return net_output + np.float32(keep) * mask * residual
+def combine(net_output: np.ndarray, raw: np.ndarray, keep: float, threshold: float, diameter: float) -> np.ndarray:
+    """The denoised image: gate * (network + keep * lowpass(raw - network)); all canonical, noise sigma 1."""
+    out = net_output
+    if keep > 0:
+        out = out + np.float32(keep) * ndi.gaussian_filter(raw - net_output, ADD_BACK_SIGMA * diameter)
+    return gate(net_output, threshold, diameter) * out

@@ -36,7 +36,7 @@ class Facts:
     gate_threshold: float  # noise sigmas
     steps: int
     val_loss: float
-    tslm: float  # share of the mean particle that the output (net and add-back) removes
+    tslm: float  # share of the mean particle that the final output removes
     tslm_network: float  # the same of the network alone
     blank_rms: float  # rms of the network's output on the user's own noise, noise sigmas
     specimens: tuple[str, ...] = ()

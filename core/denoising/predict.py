@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ import numpy as np
 from core.compute.parallel import Workers
 from core.denoising import baselines
 from core.denoising.canonical import crop, fine_sigma, to_canonical
-from core.denoising.inference import add_back, run_network
+from core.denoising.inference import combine, run_network
 from core.denoising.model import Denoiser
 from core.errors import InputError
 from core.io.coordinates import NoiseBoxes, match_names
@@ -36,7 +36,7 @@ class Method(Protocol):
 
 @dataclass
 class Network:
-    """A trained network with the gated add-back of raw detail."""
+    """A trained network, its gate, and the raw detail that is kept."""
 
     denoiser: Denoiser
     keep_raw: float
@@ -58,7 +58,7 @@ class Network:
         sigma = np.float32(fine_sigma(canonical.image, canonical.valid) * facts.calibration)
         raw = canonical.image / sigma
         out = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
-        out = add_back(out, raw, self.keep_raw, facts.gate_threshold, facts.canonical_diameter)
+        out = combine(out, raw, self.keep_raw, facts.gate_threshold, facts.canonical_diameter)
         return canonical.restore(out * sigma)
 
 
@@ -85,8 +85,12 @@ class Wiener:
     """Radial Wiener filter; noise from the given boxes, else from the calmest places."""
 
     boxes: NoiseBoxes | None
+    micrographs: Sequence[Path]  # all of them: which boxes belong to which is decided once
     diameter_px: float | None = None
     name: str = "wiener"
+
+    def __post_init__(self) -> None:
+        self._centres = match_names(self.boxes.positions, self.micrographs) if self.boxes else {}
 
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
@@ -97,10 +101,10 @@ class Wiener:
         return baselines.wiener(image, patches, diameter)
 
     def _given(self, image: np.ndarray, path: Path) -> np.ndarray | None:
-        if self.boxes is None:
+        if self.boxes is None or path not in self._centres:
             return None
         box = self.boxes.box_size or WIENER_BOX
-        crops = (crop(image, x, y, box) for x, y in match_names(self.boxes.positions, [path])[path])
+        crops = (crop(image, x, y, box) for x, y in self._centres[path])
         found = [c for c in crops if c is not None]
         return np.stack(found) if found else None
 

@@ -1,7 +1,7 @@
 """What a trained network does to the user's own data, measured without ground truth.
 
-On mosaics of the empty patches: how much it invents, which sets the threshold of the add-back gate. On the raw
-particle crops: how much of the mean particle is lost (TSLM), with and without the add-back.
+On mosaics of the empty patches: how much it invents, which sets the threshold of the gate. On the raw
+particle crops: how much of the mean particle is lost (TSLM), of the network alone and of the final output.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import torch
 
 from core.compute.parallel import Workers
 from core.denoising.dataset import TrainingSet
-from core.denoising.inference import GATE_WINDOW, add_back, run_network
+from core.denoising.inference import GATE_WINDOW, combine, run_network
 from core.denoising.training import StructuralLoss
 from core.denoising.unet import UNet
 from core.physics.noise import noise_mosaic
 
 BLANKS, BLANK_SIDE = 6, 256
-GATE_SAFETY = 4.0  # threshold over the 99th percentile of the local response on the blanks; chosen on the demo data
-LEAST_THRESHOLD = 0.04  # noise sigmas
-KEEP = 0.8  # the add-back that TSLM is reported for
+GATE_SAFETY = 1.7  # where the gate opens, over the 99th percentile of the local response; chosen on the demo data
+LEAST_THRESHOLD = 0.02  # noise sigmas
+KEEP = 0.9  # the share of raw detail that TSLM is reported for
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,10 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
         local.append(np.sqrt(ndi.gaussian_filter(out * out, GATE_WINDOW * diameter)))
     threshold = max(LEAST_THRESHOLD, GATE_SAFETY * float(np.percentile(np.stack(local), 99)))
     alone = structural.whole(net)
-    return Response(
-        float(np.sqrt(np.mean(rms))), threshold, _with_add_back(net, structural, threshold, diameter), alone
-    )
+    return Response(float(np.sqrt(np.mean(rms))), threshold, _of_output(net, structural, threshold, diameter), alone)
 
 
-def _with_add_back(net: UNet, structural: StructuralLoss, threshold: float, diameter: float) -> float:
+def _of_output(net: UNet, structural: StructuralLoss, threshold: float, diameter: float) -> float:
     template = structural.template.cpu().numpy()
     shares = []
     crops = structural.crops[:256]
@@ -63,6 +61,6 @@ def _with_add_back(net: UNet, structural: StructuralLoss, threshold: float, diam
         level = torch.full((len(crops),), structural.log_snr, device=structural.device)
         outputs = net(images, level)[:, 0].float().cpu().numpy()
     for crop, output in zip(crops, outputs, strict=True):
-        result = add_back(output, crop, KEEP, threshold, diameter)
+        result = combine(output, crop, KEEP, threshold, diameter)
         shares.append(float(((crop - result) * template).sum()))
     return float(np.mean(shares))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class DemoParams(Params):
     """Run the whole path on three bundled real micrographs and write a report."""
 
-    minutes: float = Field(4.0, gt=0, le=600, description="Training time.", json_schema_extra=ui(unit="min"))
+    minutes: float = Field(5.0, gt=0, le=600, description="Training time.", json_schema_extra=ui(unit="min"))
     output: Path = Field(
         Path("vitreous-demo"),
         description="Folder of everything the demo makes.",
@@ -40,7 +40,7 @@ class DemoParams(Params):
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "demo"
 DIAMETER_PX = 80
 NOISE_BOX_PX = 64
-KEEP_RAW = 0.8
+KEEP_RAW = 0.9
 GAUSSIANS_A = (15, 20, 30, 40, 60)
 PICTURE = slice(300, 812)  # the part of each micrograph that the report shows
 OURS = "Vitreous network"
@@ -164,9 +164,9 @@ def _compare(micrographs: Path, picks: Path, noise: Path, model: Path, ctx: JobC
     device = torch.device("cpu")
     methods: dict[str, Any] = {"raw": None}
     methods |= {f"Gaussian {a} Å": predict.Gaussian(a) for a in GAUSSIANS_A}
-    methods["Wiener"] = predict.Wiener(boxes, DIAMETER_PX)
+    methods["Wiener"] = predict.Wiener(boxes, files, DIAMETER_PX)
     denoiser = load_denoiser(model, device)
-    methods["network alone"] = predict.Network(denoiser, 0.0, Workers(device))
+    methods["network, no raw detail"] = predict.Network(denoiser, 0.0, Workers(device))
     methods[OURS] = predict.Network(denoiser, KEEP_RAW, Workers(device))
     rows = []
     for i, (name, method) in enumerate(methods.items()):

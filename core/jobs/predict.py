@@ -36,7 +36,7 @@ class PredictParams(Params):
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
-        0.8,
+        0.9,
         ge=0,
         le=1,
         description="Share of low-pass filtered raw detail kept where the network sees particles.",
@@ -67,7 +67,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params)
+    method, identity = _method(params, micrographs)
     _check_targets(params, targets)
     with exclusive(params.output):
         _check_earlier(params, targets, identity)
@@ -150,7 +150,7 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(params: PredictParams) -> tuple[Method, dict[str, Any]]:
+def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 
@@ -165,7 +165,8 @@ def _method(params: PredictParams) -> tuple[Method, dict[str, Any]]:
         if kind == "gaussian":
             return Gaussian(resolution), identity
         identity["noise"] = str(params.noise) if params.noise else None
-        return Wiener(read_noise_boxes(params.noise) if params.noise else None), identity
+        boxes = read_noise_boxes(params.noise) if params.noise else None
+        return Wiener(boxes, micrographs), identity
 
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers

@@ -15,7 +15,7 @@ import torch
 
 from core.compute.parallel import Workers
 from core.denoising.canonical import fine_sigma, to_canonical
-from core.denoising.inference import OVERLAP, TILE, add_back, gate, run_network
+from core.denoising.inference import OVERLAP, TILE, combine, gate, run_network
 from core.denoising.model import Facts, save_denoiser
 from core.denoising.unet import UNet
 from core.io.mrc import open_mrc, read_header, write_mrc
@@ -108,18 +108,18 @@ def test_tiles_leave_no_seam():
     assert difference.max() < 0.02 * reference.std()
 
 
-def test_add_back_acts_only_where_the_network_sees_something():
+def test_raw_detail_comes_back_only_where_the_network_sees_more_than_in_empty_ice():
     rng = np.random.default_rng(3)
     raw = rng.standard_normal((256, 256)).astype(np.float32)
-    net = np.zeros_like(raw)
+    net = np.full_like(raw, 0.05)
     net[96:160, 96:160] = -1.0
     mask = gate(net, 0.1, 32)
     assert mask[128, 128] > 0.9
     assert mask[:40].max() < 0.05
-    out = add_back(net, raw, 0.8, 0.1, 32)
-    np.testing.assert_allclose(out[:40], net[:40], atol=0.02)
+    out = combine(net, raw, 0.9, 0.1, 32)
+    assert np.abs(out[:40]).max() < 0.02  # what is no more than on the empty patches is not shown
     assert np.abs(out - net)[110:146, 110:146].mean() > 0.05
-    np.testing.assert_array_equal(add_back(net, raw, 0.0, 0.1, 32), net)
+    np.testing.assert_allclose(combine(net, raw, 0.0, 0.1, 32)[120:136, 120:136], -1, atol=0.05)
 
 
 def test_another_pixel_size_scales_the_particle():

@@ -82,7 +82,7 @@ def test_the_demo_runs_on_its_real_data_and_writes_its_report(run_job, tmp_path)
     methods = [row["method"] for row in done["result"]["table"]]
     assert methods[0] == "raw"
     assert any(m.startswith("Gaussian") for m in methods)
-    assert {"Wiener", "network alone", "Vitreous network"} <= set(methods)
+    assert {"Wiener", "network, no raw detail", "Vitreous network"} <= set(methods)
     assert all(np.isfinite(list(row.values())[1:5]).all() for row in done["result"]["table"])
     assert len(list((tmp_path / "demo/denoised").glob("*.mrc"))) == 3
     (tmp_path / "mine").mkdir()
