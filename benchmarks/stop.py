@@ -55,7 +55,11 @@ def _jobs(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for i in range(2):
         write_mrc(big / f"b{i}.mrc", image, 1.5)
     xy = rng.uniform(300, 7800, (800, 2))
-    table = {"rlnMicrographName": ["b0.mrc", "b1.mrc"] * 400, "rlnCoordinateX": xy[:, 0], "rlnCoordinateY": xy[:, 1]}
+    table = {
+        "rlnMicrographName": ["b0.mrc", "b1.mrc"] * 400,
+        "rlnCoordinateX": xy[:, 0].tolist(),
+        "rlnCoordinateY": xy[:, 1].tolist(),
+    }
     write_star(folder / "p.star", "particles", table)
     picks = {"micrographs": [big], "particles": folder / "p.star", "box_size": 80}
     yield "pick-noise", picks

@@ -42,7 +42,11 @@ def _training_set(root: Path) -> Path:
     write_mrc(root / "small" / "m.mrc", rng.standard_normal((900, 900)).astype(np.float32), 2.0)
     xy = rng.uniform(100, 800, (12, 2))
     star = root / "p.star"
-    write_star(star, "p", {"rlnMicrographName": ["m.mrc"] * 12, "rlnCoordinateX": xy[:, 0], "rlnCoordinateY": xy[:, 1]})
+    write_star(
+        star,
+        "p",
+        {"rlnMicrographName": ["m.mrc"] * 12, "rlnCoordinateX": xy[:, 0].tolist(), "rlnCoordinateY": xy[:, 1].tolist()},
+    )
     common = {"micrographs": [root / "small"], "particles": star}
     for job, values in (
         ("pick-noise", common | {"box_size": 48, "output": root / "n.star"}),
