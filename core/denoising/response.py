@@ -20,9 +20,11 @@ from core.denoising.unet import UNet
 from core.physics.noise import noise_mosaic
 
 BLANKS, BLANK_SIDE = 6, 256
-GATE_SAFETY = 1.7  # where the gate opens, over the 99th percentile of the local response; chosen on the demo data
+# where the gate opens, chosen on the demo data: the larger of the two
+BLANK_SAFETY = 1.7  # times the 99th percentile of the local response on blanks
+PARTICLE_SHARE = 0.25  # of the median local response at particle centres
 LEAST_THRESHOLD = 0.02  # noise sigmas
-KEEP = 0.9  # the share of raw detail that TSLM is reported for
+KEEP = 0.8  # the share of raw detail that TSLM is reported for
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,33 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
         out = run_network(net, np.ascontiguousarray(blank), level, workers)
         rms.append(float((out**2).mean()))
         local.append(np.sqrt(ndi.gaussian_filter(out * out, GATE_WINDOW * diameter)))
-    threshold = max(LEAST_THRESHOLD, GATE_SAFETY * float(np.percentile(np.stack(local), 99)))
+    noise_level = BLANK_SAFETY * float(np.percentile(np.stack(local), 99))
+    particle_level = PARTICLE_SHARE * _particle_response(net, structural, diameter)
+    threshold = max(LEAST_THRESHOLD, noise_level, particle_level)
     alone = structural.whole(net)
     return Response(float(np.sqrt(np.mean(rms))), threshold, _of_output(net, structural, threshold, diameter), alone)
+
+
+def _outputs(net: UNet, structural: StructuralLoss) -> np.ndarray:
+    """The network on (at most 256) raw particle crops: (n, s, s)."""
+    crops = structural.crops[:256]
+    with torch.inference_mode():
+        images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(structural.device)
+        level = torch.full((len(crops),), structural.log_snr, device=structural.device)
+        return net(images, level)[:, 0].float().cpu().numpy()
+
+
+def _particle_response(net: UNet, structural: StructuralLoss, diameter: float) -> float:
+    """Median local rms of the network's output at the centres of the raw particles, noise sigmas."""
+    centre = structural.crops.shape[-1] // 2
+    local = [ndi.gaussian_filter(o * o, GATE_WINDOW * diameter)[centre, centre] for o in _outputs(net, structural)]
+    return float(np.sqrt(np.median(local)))
 
 
 def _of_output(net: UNet, structural: StructuralLoss, threshold: float, diameter: float) -> float:
     template = structural.template.cpu().numpy()
     shares = []
-    crops = structural.crops[:256]
-    with torch.inference_mode():
-        images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(structural.device)
-        level = torch.full((len(crops),), structural.log_snr, device=structural.device)
-        outputs = net(images, level)[:, 0].float().cpu().numpy()
-    for crop, output in zip(crops, outputs, strict=True):
+    for crop, output in zip(structural.crops, _outputs(net, structural), strict=False):
         result = combine(output, crop, KEEP, threshold, diameter)
         shares.append(float(((crop - result) * template).sum()))
     return float(np.mean(shares))

@@ -40,7 +40,7 @@ class DemoParams(Params):
 DEMO_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "demo"
 DIAMETER_PX = 80
 NOISE_BOX_PX = 64
-KEEP_RAW = 0.9
+KEEP_RAW = 0.8
 GAUSSIANS_A = (15, 20, 30, 40, 60)
 PICTURE = slice(300, 812)  # the part of each micrograph that the report shows
 OURS = "Vitreous network"

@@ -36,7 +36,7 @@ class PredictParams(Params):
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
-        0.9,
+        0.8,
         ge=0,
         le=1,
         description="Share of low-pass filtered raw detail kept where the network sees particles.",
