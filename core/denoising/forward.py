@@ -87,8 +87,8 @@ def gather(params: Any) -> Source:
             f"{stack} is a stack of images, not a micrograph.", "Average movies first (motion correction).", stack
         )
     pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
-    unused = [n for n in ("beta", "steps", "start") if getattr(params, n) != type(params).model_fields[n].default]
-    if unused and params.preset != "custom":
+    unused = _unused_schedule(params)
+    if unused:
         warnings.append(f"--{', --'.join(unused)} have no effect with --preset {params.preset}.")
     raw, canonical, canonical_noise = crop_sizes(params.particle_diameter, noise_box)
     if canonical_noise < LEAST_NOISE_CROP:
@@ -116,6 +116,16 @@ def gather(params: Any) -> Source:
         used, names, plan, pixel_size, canonical_diameter(params.particle_diameter), raw, canonical,
         canonical_noise, noise_box, warnings,
     )  # fmt: skip
+
+
+def _unused_schedule(params: Any) -> list[str]:
+    """Schedule values that were given beside a preset and are neither its own nor the defaults."""
+    if params.preset == "custom":
+        return []
+    preset = PRESETS[params.preset]
+    fields = type(params).model_fields
+    names = ("beta", "steps", "start")
+    return [n for n in names if getattr(params, n) not in (fields[n].default, getattr(preset, n))]
 
 
 def _common_pixel_size(sources: dict[Path, Any], given: float | None) -> tuple[float | None, list[str]]:
