@@ -213,8 +213,9 @@ class CompareView(QWidget):
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
             for label, pyramid in zip(self.canvas.labels, self.canvas.pyramids, strict=True):
-                if pyramid is not None and round(y) < pyramid.shape[0] and round(x) < pyramid.shape[1]:
-                    parts.append(f"{label.split(':')[0]} {float(pyramid.levels[0][round(y), round(x)]):.6g}")
+                value = pyramid.value(x, y) if pyramid is not None else math.nan
+                if not math.isnan(value):
+                    parts.append(f"{label.split(':')[0]} {value:.6g}")
             self.cursor_moved.emit(x, y)
         if any(self.canvas.pyramids):
             parts.append(f"zoom {self.model.zoom * 100:.3g} %")

@@ -199,16 +199,16 @@ class ImageView(QWidget):
         if self._histogram_of == (id(pyramid), level):
             return
         self._histogram_of = (id(pyramid), level)
-        black, white = pyramid.grey_ranges[level]
+        black, white = pyramid.grey_ranges[level - pyramid.finest]
         room = 0.6 * (white - black)
-        counts = histogram(pyramid.levels[level], black - room, white + room)
+        counts = histogram(pyramid.level(level), black - room, white + room)
         self.toolbar.bar.set_histogram(counts, black - room, white + room)
 
     def _on_hover(self, x: float, y: float) -> None:
         pyramid = self.pyramid
         value = math.nan
         if pyramid is not None and self.model.contains(x, y):
-            value = float(pyramid.levels[0][round(y), round(x)])
+            value = pyramid.value(x, y)
         else:
             x = y = math.nan
         self._cursor = (x, y)

@@ -109,15 +109,16 @@ class TilePainter:
 
     def _level(self, index: int) -> np.ndarray:
         assert self._pyramid is not None
-        return self._pyramid.levels[index]
+        return self._pyramid.level(index)
 
     def _paint_draft(self, painter: QPainter, model: ViewModel, levels: GreyLevels, rect: QRect) -> None:
         """Stretch a coarse level over `rect` (pixels of the zoomed image)."""
         if self._pyramid is None:
             return
         if self._draft is None or self._draft[0] != levels:
-            sides = [max(level.shape) for level in self._pyramid.levels]
-            index = next((k for k, side in enumerate(sides) if side <= _DRAFT_SIDE), len(sides) - 1)
+            numbers = range(self._pyramid.finest, self._pyramid.coarsest)
+            small = (k for k in numbers if max(self._pyramid.level(k).shape) <= _DRAFT_SIDE)
+            index = next(small, self._pyramid.coarsest)
             self._draft = (levels, index, _grey(self._level(index), levels))
         _, index, grey = self._draft
         scale = 1.0 / (model.zoom * 2**index)
@@ -142,7 +143,7 @@ class DifferencePainter(TilePainter):
         if self._pyramid is None or self.other is None:
             return (0.0, 1.0)
         level = self._pyramid.seen_level(zoom)
-        pair = (self._pyramid.levels[level], self.other.levels[level])
+        pair = (self._pyramid.level(level), self.other.level(level))
         first, second = (subsample(image, _SAMPLE) for image in pair)
         low, high = auto_levels(first - second)
         end = max(abs(low), abs(high))
@@ -155,7 +156,7 @@ class DifferencePainter(TilePainter):
 
     def _level(self, index: int) -> np.ndarray:
         assert self.other is not None
-        return super()._level(index) - self.other.levels[index]
+        return super()._level(index) - self.other.level(index)
 
 
 def _tiles(area: QRect, width: int, height: int) -> list[QRect]:

@@ -25,9 +25,11 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Pyramid:
-    """`levels[k]` is float32 (ceil(ny / 2^k), ceil(nx / 2^k)), a pixel the mean of a 2^k square of level 0.
+    """Level k is float32 (ceil(ny / 2^k), ceil(nx / 2^k)), a pixel the mean of a 2^k square of the image.
 
-    Squares that hang over the last row or column are means of what is there.
+    Squares that hang over the last row or column are means of what is there. `levels` begins with level
+    `finest`: 0 for a whole image, more for a quick preview or a low-pass filtered picture, which have no
+    finer detail to show.
     """
 
     levels: tuple[np.ndarray, ...]
@@ -35,7 +37,9 @@ class Pyramid:
     name: str = ""
     n: int = 1  # images in the file this one came from
     index: int = 0  # which of them
-    grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of each level; () computes them
+    grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of `levels`; () computes them
+    finest: int = 0  # number of the first of `levels`
+    image_shape: tuple[int, int] | None = None  # (ny, nx) of level 0; None: finest is 0
 
     def __post_init__(self) -> None:
         if len(self.grey_ranges) != len(self.levels):
@@ -45,11 +49,31 @@ class Pyramid:
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx) of level 0."""
-        return (self.levels[0].shape[0], self.levels[0].shape[1])
+        return self.image_shape or (self.levels[0].shape[0], self.levels[0].shape[1])
+
+    @property
+    def coarsest(self) -> int:
+        """Number of the last level."""
+        return self.finest + len(self.levels) - 1
+
+    def nearest_level(self, number: int) -> int:
+        """The number of the level nearest to `number` that is here."""
+        return min(max(number, self.finest), self.coarsest)
+
+    def level(self, number: int) -> np.ndarray:
+        """Level `number`, or the nearest that is here."""
+        return self.levels[self.nearest_level(number) - self.finest]
+
+    def value(self, x: float, y: float) -> float:
+        """The pixel's own value at image position (x, y); nan beyond the image or when level 0 is not here."""
+        column, row = math.floor(x + 0.5), math.floor(y + 0.5)
+        if self.finest or not (0 <= row < self.shape[0] and 0 <= column < self.shape[1]):
+            return math.nan
+        return float(self.levels[0][row, column])
 
     def grey_range(self, zoom: float) -> tuple[float, float]:
         """Automatic (black, white) for what is seen at `zoom`: between those of the two nearest levels."""
-        place = min(max(-math.log2(zoom), 0.0), len(self.levels) - 1.0)
+        place = min(max(-math.log2(zoom) - self.finest, 0.0), len(self.levels) - 1.0)
         low = int(place)
         high, part = min(low + 1, len(self.levels) - 1), place - low
         (black, white), (black2, white2) = self.grey_ranges[low], self.grey_ranges[high]
@@ -57,7 +81,7 @@ class Pyramid:
 
     def seen_level(self, zoom: float) -> int:
         """The level whose pixels are nearest in size to the screen's: it has the statistics of the view."""
-        return min(max(round(-math.log2(zoom)), 0), len(self.levels) - 1)
+        return self.nearest_level(round(-math.log2(zoom)))
 
     @property
     def nbytes(self) -> int:
