@@ -52,14 +52,19 @@ def lookup_table(gamma: float = 1.0, invert: bool = False) -> np.ndarray:
     return grey[::-1].copy() if invert else grey
 
 
+def positions(image: np.ndarray, black: float, white: float) -> np.ndarray:
+    """uint8 of the shape of `image`: black -> 0, white -> 255, linear and rounded between; rows contiguous."""
+    scale = np.float32(255.0 / (white - black))
+    # Half a step is taken off black, so that cutting off the fraction rounds. Shaders do the same.
+    scaled = np.subtract(image, np.float32(black) - np.float32(0.5) / scale, dtype=np.float32)
+    np.multiply(scaled, scale, out=scaled)
+    np.clip(scaled, 0.0, 255.0, out=scaled)
+    return scaled.astype(np.uint8)
+
+
 def to_8bit(image: np.ndarray, black: float, white: float, gamma: float = 1.0, invert: bool = False) -> np.ndarray:
     """uint8 (ny, nx): black -> 0, white -> 255, gamma > 1 brightens the middle; rows contiguous."""
-    scale = 255.0 / (white - black)
-    scaled = np.subtract(image, np.float32(black), dtype=np.float32)
-    np.multiply(scaled, np.float32(scale), out=scaled)
-    np.add(scaled, np.float32(0.5), out=scaled)
-    np.clip(scaled, 0.0, 255.0, out=scaled)
-    grey = scaled.astype(np.uint8)
+    grey = positions(image, black, white)
     if gamma == 1.0:
         return np.subtract(255, grey, out=grey) if invert else grey
     return lookup_table(gamma, invert)[grey]
