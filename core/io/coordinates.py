@@ -1,4 +1,4 @@
-"""Positions on micrographs: particles from STAR, noise boxes from and to CryoDDM's text format or STAR.
+"""Positions on micrographs: particles and noise boxes from and to STAR, CryoDDM's text format and EMAN's .box.
 
 x = column, y = row of the array as stored, row 0 first, in pixels of the micrograph; a position is a centre.
 No inversion of Y happens here: a file whose Y runs upwards must be converted first (cs2star's explicit choice).
@@ -15,15 +15,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from core.errors import InputError
+from core.io import box
 from core.io.atomic import write_text
 from core.io.star import Table, numbers, read_star, write_star
 
 Positions = dict[str, np.ndarray]  # micrograph name as in the file -> (n, 2) float64, columns x, y
 
 _UID = re.compile(r"^\d{18,22}_")  # CryoSPARC's number before the name; a time stamp has at most 17 digits
-_PICKS = re.compile(r"_[a-z]*pick$", re.IGNORECASE)  # RELION's files of one micrograph: <stem>_manualpick.star
+# Files of one micrograph: <stem>_manualpick.star (RELION), <stem>_automatch.star or .box (Gautomatch)
+_PICKS = re.compile(r"_([a-z]*pick|automatch)$", re.IGNORECASE)
 BOX_SIZES = (16, 2048)  # px, what a noise box may be
-_SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt")
+_SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,24 @@ class NoiseBoxes:
 def read_particles(path: Path) -> Positions:
     """Particle centres of a STAR file (RELION 3.0 to 5, with or without optics table), by column name.
 
-    Also reads a list of per-micrograph files (rlnMicrographCoordinates) and a per-micrograph file without
-    micrograph names, whose positions go under the file's own stem.
+    Also reads a list of per-micrograph files (rlnMicrographCoordinates), a per-micrograph file without
+    micrograph names (STAR, .box), whose positions go under the file's own name, and a folder of .box files.
     """
     path = Path(path)
     found = _read_positions(path)
     if not any(len(xy) for xy in found.values()):
-        raise InputError(f"{path} holds no positions: its table has no rows.", "Choose another STAR file.", path)
+        what = "folder has only empty files" if path.is_dir() else "file is empty" if box.is_box(path) else ""
+        raise InputError(
+            f"{path} holds no positions: {f'the {what}' if what else 'its table has no rows'}.",
+            "Choose another file of positions.",
+            path,
+        )
     return found
 
 
 def _read_positions(path: Path) -> Positions:
+    if path.is_dir() or box.is_box(path):
+        return {name: boxes.centres for name, boxes in box.read_boxes(path).items()}
     tables = read_star(path)
     for table in tables.values():
         if "rlnCoordinateX" in table and "rlnCoordinateY" in table:
@@ -181,8 +190,10 @@ def no_match_error(path: Path, positions: Mapping[str, np.ndarray], micrographs:
 
 
 def read_noise_boxes(path: Path) -> NoiseBoxes:
-    """Read noise boxes: `name x y` lines (.txt) or a STAR table with an optional box-size column."""
+    """Read noise boxes: `name x y` lines (.txt), a STAR table with an optional box-size column, .box or a folder."""
     path = Path(path)
+    if path.is_dir() or (box.is_box(path) and path.is_file()):
+        return _read_boxes(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Pick noise on Home first, or choose its file.", path)
     if path.suffix.lower() == ".star":
@@ -195,15 +206,24 @@ def read_noise_boxes(path: Path) -> NoiseBoxes:
     return NoiseBoxes(_read_text(path))
 
 
-def _box_size(values: np.ndarray, path: Path) -> int:
+def _box_size(values: np.ndarray, path: Path, where: str = "row of _vitreousBoxSize") -> int:
     size, (low, high) = values[0], BOX_SIZES
     if (values != size).any() or size != round(size) or not low <= size <= high:
         raise InputError(
             f"{path}: its box size is not one whole number from {low} to {high}.",
-            "Write the same size in every row of _vitreousBoxSize.",
+            f"Write the same size in every {where}.",
             path,
         )
     return int(size)
+
+
+def _read_boxes(path: Path) -> NoiseBoxes:
+    found = box.read_boxes(path)
+    sizes = np.concatenate([boxes.sizes.ravel() for boxes in found.values()])
+    if not sizes.size:
+        raise InputError(f"{path} holds no noise boxes.", "Pick some on Home, or run pick-noise.", path)
+    size = _box_size(sizes, path, "line, as width and height")
+    return NoiseBoxes({name: boxes.centres for name, boxes in found.items()}, size)
 
 
 def _read_text(path: Path) -> Positions:
@@ -235,8 +255,13 @@ def _read_text(path: Path) -> Positions:
 def write_noise_boxes(path: Path, positions: Mapping[str, np.ndarray], box_size: int) -> None:
     """Write noise boxes, atomically: STAR when the name ends in .star, otherwise CryoDDM's `name x y` lines.
 
-    Text holds whole pixels (its format's convention) and no box size.
+    Text holds whole pixels (its format's convention) and no box size. A name in .box: see per_micrograph.py.
     """
+    if box.is_box(path):
+        from core.io.per_micrograph import write_box_files
+
+        write_box_files(path, positions, box_size)
+        return
     rows = [(name, float(x), float(y)) for name, xy in positions.items() for x, y in xy]
     if path.suffix.lower() == ".star":
         columns = {
@@ -251,3 +276,8 @@ def write_noise_boxes(path: Path, positions: Mapping[str, np.ndarray], box_size:
             if name != name.strip() or name.startswith("#") or len(name.splitlines()) != 1:
                 raise InputError(f"{name!r} cannot be written to {path}: it would be misread.", "Use .star.", path)
         write_text(path, "".join(f"{n} {round(x)} {round(y)}\n" for n, x, y in rows))
+
+
+def file_stem(name: str) -> str:
+    """What a micrograph's own coordinate file is named: no folder, no suffixes; an uid prefix stays."""
+    return _bare(_parts(name)[-1])
