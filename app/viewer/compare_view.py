@@ -19,7 +19,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.viewer.boxes import BoxLayer
-from app.viewer.compare_canvas import MODES, CompareCanvas, DividerGrip, Mode
+from app.viewer.canvas import Canvas
+from app.viewer.compare_scene import MODES, CompareScene, Mode
+from app.viewer.divider_grip import DividerGrip
 from app.viewer.gestures import Gestures
 from app.viewer.view_model import ViewModel
 from core.images.pyramid import Pyramid
@@ -46,14 +48,16 @@ class CompareView(QWidget):
     mode_changed = Signal(str)
     cursor_moved = Signal(float, float)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, painter: str | None = None) -> None:
+        """`painter`: raster or gl; None: what was chosen for this display."""
         super().__init__(parent)
         self.model = ViewModel()
-        self.canvas = CompareCanvas(self.model, self)
+        self.scene = CompareScene(self.model)
+        self.canvas = Canvas(self.scene, self, painter)
         self.canvas.setAccessibleName("Raw and denoised micrograph")
-        self.canvas.labels = ("raw", DENOISED_LABEL)
+        self.scene.labels = ("raw", DENOISED_LABEL)
         self.gestures = Gestures(self.canvas, self.canvas)
-        self._grip = DividerGrip(self.canvas)
+        self._grip = DividerGrip(self.canvas, self.scene)
         self.canvas.installEventFilter(self)
         self._name = ""
         self._buttons: dict[Mode, QToolButton] = {}
@@ -123,7 +127,7 @@ class CompareView(QWidget):
     @property
     def mode(self) -> str:
         """side, swipe, blink or difference."""
-        return self.canvas.mode
+        return self.scene.mode
 
     def set_pair(
         self,
@@ -137,24 +141,23 @@ class CompareView(QWidget):
         if first is not None:
             name = name or first.name
             pixel_size_a = first.pixel_size_a if pixel_size_a is None else pixel_size_a
-            self.canvas.message = ""
+            self.scene.message = ""
         if raw is not None and denoised is not None and raw.shape != denoised.shape:
-            self.canvas.message = "The two pictures have different sizes"
+            self.scene.message = "The two pictures have different sizes"
         self._name = name
-        self.canvas.set_pair(raw, denoised, pixel_size_a)
+        self.scene.set_pair(raw, denoised, pixel_size_a)
         self._on_hover(math.nan, math.nan)
 
     def set_labels(self, raw: str, denoised: str, nothing: str = "") -> None:
         """What is written in the corners, and in place of a second picture that is not there."""
-        self.canvas.labels, self.canvas.nothing = (raw, denoised), nothing
-        self.canvas.update()
+        self.scene.set_labels(raw, denoised, nothing)
 
     def set_mode(self, mode: str) -> None:
         """side, swipe, blink or difference."""
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode}")
-        changed = mode != self.canvas.mode
-        self.canvas.set_mode(mode)
+        changed = mode != self.scene.mode
+        self.scene.set_mode(mode)
         self._buttons[mode].setChecked(True)
         self._raw.setChecked(False)
         self._raw.setEnabled(mode == "blink")
@@ -163,11 +166,11 @@ class CompareView(QWidget):
 
     def set_message(self, text: str) -> None:
         """Words over the pictures; "" hides them, and so does the next pair."""
-        self.canvas.set_message(text)
+        self.scene.set_message(text)
 
     def set_layers(self, layers: Sequence[BoxLayer]) -> None:
         """Marks on both pictures."""
-        self.canvas.set_layers(layers)
+        self.scene.set_layers(layers)
 
     def fit(self) -> None:
         """Show the whole picture."""
@@ -193,30 +196,27 @@ class CompareView(QWidget):
         return super().eventFilter(watched, event)
 
     def _set_show_raw(self, on: bool) -> None:
-        self.canvas.show_raw = on
-        self.canvas.update()
+        self.scene.set_show_raw(on)
 
     def _on_look(self) -> None:
-        self.canvas.spread = 4.0 ** (-self._contrast.value() / 100)
-        self.canvas.invert = self._invert.isChecked()
-        self.canvas.update()
+        self.model.set_contrast(spread=4.0 ** (-self._contrast.value() / 100), invert=self._invert.isChecked())
 
     def _on_view_changed(self) -> None:
         self._on_hover(math.nan, math.nan)
         self.view_changed.emit()
 
     def _on_hover(self, x: float, y: float) -> None:
-        pixel = self.canvas.pixel_size_a
+        pixel = self.scene.pixel_size_a
         parts = [self._name] if self._name else []
         if self.model.contains(x, y):
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
-            for label, pyramid in zip(self.canvas.labels, self.canvas.pyramids, strict=True):
+            for label, pyramid in zip(self.scene.labels, self.scene.pyramids, strict=True):
                 value = pyramid.value(x, y) if pyramid is not None else math.nan
                 if not math.isnan(value):
                     parts.append(f"{label.split(':')[0]} {value:.6g}")
             self.cursor_moved.emit(x, y)
-        if any(self.canvas.pyramids):
+        if any(self.scene.pyramids):
             parts.append(f"zoom {self.model.zoom * 100:.3g} %")
         self._status.setText("   |   ".join(parts))

@@ -19,8 +19,8 @@ def device_font(font: QFont, ratio: float, factor: float = 1.0) -> QFont:
     return scaled
 
 
-def draw_caption(painter: QPainter, text: str, corner: QPointF, font: QFont, ratio: float) -> QRectF:
-    """White text on a shade, its top left corner at `corner`; returns the shaded rectangle."""
+def draw_caption(painter: QPainter, text: str, corner: QPointF, font: QFont, ratio: float) -> QRect:
+    """White text on a shade, its top left corner at `corner`; returns the rectangle that holds it."""
     painter.setFont(font)
     bounds = QFontMetricsF(font).boundingRect(text)
     pad = 5 * ratio
@@ -28,20 +28,19 @@ def draw_caption(painter: QPainter, text: str, corner: QPointF, font: QFont, rat
     painter.fillRect(box, _SHADE)
     painter.setPen(_INK)
     painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
-    return box
+    return box.toAlignedRect()
 
 
 def draw_scale_bar(
     painter: QPainter, model: ViewModel, pixel_size_a: float | None, panel: QRect, font: QFont, ratio: float
-) -> None:
-    """Bar with its length at the bottom left of `panel`, or the words "pixel size unknown"."""
+) -> QRect:
+    """Bar with its length at the bottom left of `panel`, or the words "pixel size unknown"; returns where."""
     margin, pad = 10 * ratio, 6 * ratio
     text_height = QFontMetricsF(font).height()
     bar = model.scale_bar(pixel_size_a, min(160 * ratio, panel.width() / 3))
     if bar is None:
         top = panel.bottom() - margin - text_height - pad
-        draw_caption(painter, "pixel size unknown", QPointF(panel.left() + margin, top), font, ratio)
-        return
+        return draw_caption(painter, "pixel size unknown", QPointF(panel.left() + margin, top), font, ratio)
     length, text = bar
     width = max(length, QFontMetricsF(font).horizontalAdvance(text)) + 2 * pad
     height = text_height + 4 * ratio + 2 * pad
@@ -52,17 +51,19 @@ def draw_scale_bar(
     painter.drawText(box.adjusted(0, pad / 2, 0, 0), Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text)
     left = box.center().x() - length / 2
     painter.fillRect(QRectF(left, box.bottom() - pad - 4 * ratio, length, 4 * ratio), _INK)
+    return box.toAlignedRect()
 
 
-def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool) -> None:
-    """A sentence in the middle of `panel`: on a shade when a picture is below (`over`)."""
+def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool) -> QRect:
+    """A sentence in the middle of `panel`: on a shade when a picture is below (`over`); returns where."""
     painter.setFont(font)
     flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
     room = QRectF(panel).adjusted(panel.width() * 0.1, 0, -panel.width() * 0.1, 0)
+    bounds = QFontMetricsF(font).boundingRect(room, flags, text).adjusted(-12, -8, 12, 8)
     if over:
-        bounds = QFontMetricsF(font).boundingRect(room, flags, text)
-        painter.fillRect(bounds.adjusted(-12, -8, 12, 8), _SHADE)
+        painter.fillRect(bounds, _SHADE)
         painter.setPen(_INK)
     else:
         painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
     painter.drawText(room, flags, text)
+    return bounds.toAlignedRect()

@@ -20,28 +20,41 @@ def _answer(ok: bool, reason: str, **more: Any) -> dict[str, Any]:
     return {"ok": ok, **empty, **more, "reason": reason}
 
 
-def probe(timeout_s: float = 10.0) -> dict[str, Any]:
-    """{ok, software, vendor, renderer, version, reason} of a fresh process. Never raises."""
-    command = [sys.executable, "-m", "app.viewer.gl_probe"]
+def start() -> subprocess.Popen[str] | None:
+    """Start the probe; None when no process can be started."""
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
     try:
-        # The child's Qt may talk on stderr, and end by a signal: only its last JSON line counts.
-        child = subprocess.run(
-            command,
+        return subprocess.Popen(
+            [sys.executable, "-m", "app.viewer.gl_probe"],
             cwd=root,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            timeout=timeout_s,
-            check=False,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+    except OSError:
+        return None
+
+
+def finish(child: subprocess.Popen[str] | None, timeout_s: float = 10.0) -> dict[str, Any]:
+    """{ok, software, vendor, renderer, version, reason} of a probe. Never raises."""
+    if child is None:
+        return _answer(False, "the probe could not be started")
+    try:
+        # The child may end by a signal: only its last line of JSON counts.
+        output, _ = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
         return _answer(False, f"no answer within {timeout_s:g} s")
-    except OSError as exc:
-        return _answer(False, f"the probe could not be started: {exc}")
-    return parse(child.stdout, child.returncode)
+    return parse(output, child.returncode)
+
+
+def probe(timeout_s: float = 10.0) -> dict[str, Any]:
+    """`start` and `finish`."""
+    return finish(start(), timeout_s)
 
 
 def parse(output: str, returncode: int) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app.viewer.boxes import BoxLayer
+from app.viewer.canvas import Canvas
 from app.viewer.gestures import Gestures
-from app.viewer.raster_canvas import RasterCanvas
-from app.viewer.view_model import GreyLevels, ViewModel
+from app.viewer.scene import SingleScene
+from app.viewer.view_model import ViewModel
 from app.viewer.view_toolbar import ViewToolbar
 from core.images.contrast import histogram
 from core.images.pyramid import Pyramid
@@ -33,10 +34,12 @@ class ImageView(QWidget):
     view_changed = Signal()
     size_step = Signal(int)  # Ctrl + wheel while picking: +1 or -1
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, painter: str | None = None) -> None:
+        """`painter`: raster or gl; None: what was chosen for this display."""
         super().__init__(parent)
         self.model = ViewModel()
-        self.canvas = RasterCanvas(self.model, self)
+        self.scene = SingleScene(self.model)
+        self.canvas = Canvas(self.scene, self, painter)
         self.canvas.setAccessibleName("Micrograph")
         self.gestures = Gestures(self.canvas, self.canvas)
         self.toolbar = ViewToolbar(self)
@@ -44,7 +47,7 @@ class ImageView(QWidget):
         self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._name = ""
-        self._automatic = True
+        self._shown_look: object = None
         self._cursor = (math.nan, math.nan)
         self._histogram_of: tuple[int, int] | None = None
         self._build()
@@ -69,13 +72,13 @@ class ImageView(QWidget):
             getattr(gestures, name).connect(getattr(self, name))
         gestures.hovered.connect(self._on_hover)
         gestures.auto_contrast.connect(self.auto_contrast)
-        gestures.invert.connect(lambda: self.set_inverted(not self.canvas.levels.invert))
+        gestures.invert.connect(lambda: self.set_inverted(not self.model.contrast.invert))
         toolbar.fit_requested.connect(self.fit)
         toolbar.one_to_one_requested.connect(self.one_to_one)
         toolbar.auto_requested.connect(self.auto_contrast)
         toolbar.reset_requested.connect(self.reset)
         toolbar.levels_edited.connect(self._on_levels_edited)
-        toolbar.look_edited.connect(self._refresh_levels)
+        toolbar.look_edited.connect(self._on_look_edited)
         self.model.subscribe(self._on_view_changed)
 
     # -- what is shown ------------------------------------------------------------------------------------
@@ -83,12 +86,12 @@ class ImageView(QWidget):
     @property
     def pyramid(self) -> Pyramid | None:
         """The picture shown."""
-        return self.canvas.pyramid
+        return self.scene.pyramid
 
     @property
     def layers(self) -> list[BoxLayer]:
         """The marks shown."""
-        return self.canvas.layers
+        return self.scene.layers
 
     @property
     def picking(self) -> bool:
@@ -98,7 +101,7 @@ class ImageView(QWidget):
     @property
     def automatic(self) -> bool:
         """Whether the contrast follows the picture; False after the user moved a handle."""
-        return self._automatic
+        return self.model.contrast.automatic
 
     def set_pyramid(self, pyramid: Pyramid | None, name: str | None = None, pixel_size_a: float | None = None) -> None:
         """Show a picture, or none. Zoom and place stay when the size is the same.
@@ -108,18 +111,18 @@ class ImageView(QWidget):
         if pyramid is not None:
             name = pyramid.name if name is None else name
             pixel_size_a = pyramid.pixel_size_a if pixel_size_a is None else pixel_size_a
-            self.canvas.message = ""
+            self.scene.message = ""
         self._name, self._histogram_of = name or "", None
-        self.canvas.set_pyramid(pyramid, pixel_size_a)
+        self.scene.set_pyramid(pyramid, pixel_size_a)
         self._refresh()
 
     def set_message(self, text: str) -> None:
         """Words over the canvas, such as "Loading ..."; "" hides them, and so does the next picture."""
-        self.canvas.set_message(text)
+        self.scene.set_message(text)
 
     def set_layers(self, layers: Sequence[BoxLayer]) -> None:
         """Marks over the picture."""
-        self.canvas.set_layers(layers)
+        self.scene.set_layers(layers)
 
     def set_picking(self, on: bool) -> None:
         """Left click picks instead of panning; the middle button and Space + drag still pan."""
@@ -153,45 +156,47 @@ class ImageView(QWidget):
 
     def auto_contrast(self) -> None:
         """Let the contrast follow the picture and the zoom."""
-        self._automatic = True
-        self._refresh_levels()
+        self.model.set_contrast(automatic=True, spread=1.0)
 
     def set_inverted(self, on: bool) -> None:
         """White on black or black on white."""
-        self.toolbar.set_look(self.toolbar.gamma, on)
-        self._refresh_levels()
+        self.model.set_contrast(invert=on)
 
     def reset(self) -> None:
-        """Fitted, automatic contrast, gamma 1, not inverted."""
-        self._automatic = True
-        self.toolbar.set_look(1.0, False)
+        """Fitted, automatic contrast, gamma 1, not inverted, grey."""
+        self.model.set_contrast(automatic=True, spread=1.0, gamma=1.0, invert=False, lut="grey")
         self.fit()
-        self._refresh_levels()
 
     # -- inside -------------------------------------------------------------------------------------------
 
     def _on_view_changed(self) -> None:
-        self._refresh()
+        self._show_contrast()
+        self._show_status()
         self.view_changed.emit()
 
     def _on_levels_edited(self, black: float, white: float) -> None:
-        self._automatic = False
-        self.canvas.set_levels(GreyLevels(black, white, self.toolbar.gamma, self.toolbar.inverted))
+        self.model.set_contrast(automatic=False, black=black, white=white)
+
+    def _on_look_edited(self) -> None:
+        self.model.set_contrast(gamma=self.toolbar.gamma, invert=self.toolbar.inverted)
 
     def _refresh(self) -> None:
-        self._refresh_levels()
+        self._shown_look = None
+        self._show_contrast()
         self._show_status()
         self.toolbar.set_picture(self.pyramid is not None)
 
-    def _refresh_levels(self) -> None:
+    def _show_contrast(self) -> None:
+        """Move the handles to what is seen; nothing happens in a pan."""
+        look = self.scene.look()
+        if look == self._shown_look:
+            return
+        self._shown_look = look
+        self.toolbar.set_look(look.gamma, look.invert)
         pyramid = self.pyramid
-        black, white = self.canvas.levels.black, self.canvas.levels.white
         if pyramid is not None:
-            if self._automatic:
-                black, white = pyramid.grey_range(self.model.zoom)
             self._refresh_histogram(pyramid)
-            self.toolbar.bar.set_levels(black, white)
-        self.canvas.set_levels(GreyLevels(black, white, self.toolbar.gamma, self.toolbar.inverted))
+            self.toolbar.bar.set_levels(look.black, look.white)
 
     def _refresh_histogram(self, pyramid: Pyramid) -> None:
         """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
@@ -220,7 +225,7 @@ class ImageView(QWidget):
         if pyramid is None:
             self._status.setText("")
             return
-        pixel = self.canvas.pixel_size_a
+        pixel = self.scene.pixel_size_a
         parts = [self._name] if self._name else []
         if pyramid.n > 1:
             parts.append(f"image {pyramid.index + 1} of {pyramid.n}")

@@ -1,4 +1,4 @@
-"""What part of an image is seen and how: centre, zoom, grey levels. No Qt here: tested without a window.
+"""What part of an image is seen and how: centre, zoom, contrast. No Qt here: tested without a window.
 
 Image coordinates: x = column, y = row, pixel centres at integers (pixel 0 covers -0.5..0.5). Screen
 coordinates: device pixels of one panel, from its top left corner. Zoom is device pixels per image pixel. The
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.images.colour import Look
+from core.images.contrast import ordered
 
 MAX_ZOOM = 64.0
 MIN_SIDE = 32  # device pixels: an image never shrinks below this
@@ -17,17 +21,32 @@ WHEEL_STEP = 1.25
 
 
 @dataclass(frozen=True)
-class GreyLevels:
-    """How values become grey: linear from black to white, then gamma, then maybe inverted."""
+class Contrast:
+    """What the user wants of the colours; it stays when another micrograph is shown.
 
+    Automatic levels follow the picture and the zoom, `spread` times as wide; otherwise `black` and `white` hold.
+    """
+
+    automatic: bool = True
+    spread: float = 1.0
     black: float = 0.0
     white: float = 1.0
     gamma: float = 1.0
     invert: bool = False
+    lut: str = "grey"
+
+    def look(self, low: float, high: float, lut: str | None = None) -> Look:
+        """The colours of a picture whose own automatic levels are `low` and `high`."""
+        if self.automatic:
+            middle, half = (low + high) / 2, (high - low) / 2 * self.spread
+            black, white = ordered(middle - half, middle + half)
+        else:
+            black, white = ordered(self.black, self.white)
+        return Look(black, white, self.gamma, self.invert, lut or self.lut)
 
 
 class ViewModel:
-    """Geometry of one view; several panels may share it. `changed` callbacks run after every change."""
+    """One view; several panels may share it. Callbacks run after every change."""
 
     def __init__(self) -> None:
         self.image_shape: tuple[int, int] | None = None  # (ny, nx)
@@ -36,6 +55,7 @@ class ViewModel:
         self.centre = (0.0, 0.0)  # image coordinates in the middle of the viewport
         self.zoom = 1.0
         self.fitted = True
+        self.contrast = Contrast()
         self._listeners: list[Callable[[], None]] = []
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -97,6 +117,22 @@ class ViewModel:
         return min(self.fit_zoom / 2, 1.0, max(MIN_SIDE / max(self.image_shape), self.fit_zoom / 4))
 
     # -- changes ------------------------------------------------------------------------------------------
+
+    def set_contrast(self, **changes: Any) -> None:
+        """Change fields of the contrast."""
+        changed = replace(self.contrast, **changes)
+        if changed != self.contrast:
+            self.contrast = changed
+            self._notify()
+
+    def widen_contrast(self, factor: float) -> None:
+        """Make the grey range `factor` times as wide about its middle."""
+        contrast = self.contrast
+        if contrast.automatic:
+            self.set_contrast(spread=min(max(contrast.spread * factor, 1 / 64), 64.0))
+        else:
+            middle, half = (contrast.black + contrast.white) / 2, (contrast.white - contrast.black) / 2 * factor
+            self.set_contrast(black=middle - half, white=middle + half)
 
     def set_image_shape(self, shape: tuple[int, int] | None) -> None:
         """Another image: the place and zoom stay when its size is the same, else it is fitted."""

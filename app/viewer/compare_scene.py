@@ -1,0 +1,180 @@
+"""Two pictures of one field with one view: side by side, swipe, blink, difference.
+
+Each picture has its own grey levels, because denoising narrows the range. Labels say which is which.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PySide6.QtCore import QPointF, QRect, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter
+
+from app.viewer.decorations import draw_caption, draw_message
+from app.viewer.scene import Picture, Scene, Style
+from app.viewer.tiles import difference_range
+from app.viewer.view_model import ViewModel
+from core.images.colour import Look
+from core.images.pyramid import Pyramid
+
+Mode = Literal["side", "swipe", "blink", "difference"]
+MODES: tuple[Mode, ...] = ("side", "swipe", "blink", "difference")
+DIFFERENCE_LUT = "diverging"  # zero is its middle
+_LINE = QColor("#ffd24a")
+_GAP = 2  # device pixels between the panels
+
+
+class CompareScene(Scene):
+    """The pair; `divider` is the swipe position, 0 (left) to 1."""
+
+    def __init__(self, model: ViewModel) -> None:
+        super().__init__(model)
+        self.mode: Mode = "side"
+        self.divider = 0.5
+        self.show_raw = False  # in blink mode
+        self.labels: tuple[str, str] = ("raw", "denoised")
+        self.nothing = ""  # in place of a second picture that is not there
+        self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
+        self._range: tuple[object, tuple[float, float]] = (None, (0.0, 1.0))
+
+    @property
+    def same_size(self) -> bool:
+        """Whether both are there and can be subtracted."""
+        raw, denoised = self.pyramids
+        return raw is not None and denoised is not None and raw.shape == denoised.shape
+
+    def set_pair(self, raw: Pyramid | None, denoised: Pyramid | None, pixel_size_a: float | None) -> None:
+        """Show another pair; either may be missing."""
+        self.pyramids, self.pixel_size_a = (raw, denoised), pixel_size_a
+        first = raw or denoised
+        self.model.set_image_shape(first.shape if first else None)
+        self.changed()
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change the way of comparing; the view stays on the same place."""
+        self.mode, self.show_raw = mode, False
+        self.changed()
+
+    def set_show_raw(self, on: bool) -> None:
+        """In blink mode: the raw picture instead of the other."""
+        self.show_raw = on
+        self.changed()
+
+    def set_labels(self, raw: str, denoised: str, nothing: str) -> None:
+        """What is written in the corners, and in place of a second picture that is not there."""
+        self.labels, self.nothing = (raw, denoised), nothing
+        self.changed()
+
+    # -- geometry -----------------------------------------------------------------------------------------
+
+    def panels(self, device: QRect) -> list[QRect]:
+        if self.mode != "side":
+            return [device]
+        width = max(1, (device.width() - _GAP) // 2)
+        return [QRect(0, 0, width, device.height()), QRect(width + _GAP, 0, width, device.height())]
+
+    def scrolls(self) -> bool:
+        return self.mode != "swipe"  # its line stays while the pictures move
+
+    def divider_x(self, device: QRect) -> int:
+        """Position of the swipe line in device pixels."""
+        return round(self.divider * device.width())
+
+    def set_divider(self, place: float) -> None:
+        """Move the swipe line; 0 is the left edge, 1 the right."""
+        self.divider = min(max(place, 0.0), 1.0)
+        self.changed()
+
+    # -- pictures -----------------------------------------------------------------------------------------
+
+    def look_of(self, which: int) -> Look:
+        """Colours of the first (0) or the second (1) picture at the present zoom."""
+        pyramid = self.pyramids[which]
+        low, high = pyramid.grey_range(self.model.zoom) if pyramid else (0.0, 1.0)
+        return self.model.contrast.look(low, high)
+
+    def _difference_look(self, first: Pyramid, second: Pyramid) -> Look:
+        key = (id(first), id(second), round(self.model.zoom, 6))
+        if self._range[0] != key:
+            self._range = (key, difference_range(first, second, self.model.zoom))
+        return self.model.contrast.look(*self._range[1], lut=DIFFERENCE_LUT)
+
+    def _parts(self, device: QRect) -> list[tuple[int, QRect, QRect]]:
+        """(which picture, its panel, its clip) of what is shown."""
+        if self.mode == "side":
+            return [(which, panel, panel) for which, panel in enumerate(self.panels(device))]
+        if self.mode == "swipe":
+            x = self.divider_x(device)
+            clips = (QRect(0, 0, x, device.height()), QRect(x, 0, device.width() - x, device.height()))
+            return [(which, device, clip) for which, clip in enumerate(clips) if clip.width() > 0]
+        return [(0 if self.show_raw else 1, device, device)]
+
+    def pictures(self, device: QRect) -> list[Picture]:
+        raw, denoised = self.pyramids
+        if self.mode == "difference":
+            if raw is None or denoised is None or not self.same_size:
+                return []
+            return [Picture(raw, self._difference_look(raw, denoised), device, device, denoised)]
+        found = []
+        for which, panel, clip in self._parts(device):
+            pyramid = self.pyramids[which]
+            if pyramid is not None:
+                found.append(Picture(pyramid, self.look_of(which), panel, clip))
+        return found
+
+    def sources(self) -> list[tuple[Pyramid, Pyramid | None]]:
+        there: list[tuple[Pyramid, Pyramid | None]] = [(pyramid, None) for pyramid in self.pyramids if pyramid]
+        raw, denoised = self.pyramids
+        return [*there, (raw, denoised)] if raw is not None and self.same_size else there
+
+    # -- over the pictures --------------------------------------------------------------------------------
+
+    def draw_over(self, painter: QPainter, device: QRect, style: Style) -> list[QRect]:
+        if self.mode == "difference":
+            fixed = self._over_difference(painter, device, style)
+        else:
+            fixed = []
+            for which, panel, clip in self._parts(device):
+                fixed += self._over_panel(painter, which, panel, clip, style)
+        if self.mode == "swipe":
+            self._draw_line(painter, device, style)
+        return fixed + self.draw_words(painter, device, style, any(self.pyramids))
+
+    def _over_panel(self, painter: QPainter, which: int, panel: QRect, clip: QRect, style: Style) -> list[QRect]:
+        fixed = []
+        painter.save()
+        painter.setClipRect(clip, Qt.ClipOperation.IntersectClip)
+        if self.pyramids[which] is not None:
+            self.draw_marks(painter, panel, clip, style)
+            fixed.append(self.draw_bar(painter, panel, style))
+        elif any(self.pyramids) and not self.message:
+            text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
+            fixed.append(draw_message(painter, text, clip, style.scaled(), style.palette, False))
+        fixed.append(self._label(painter, self.labels[which], clip, style, which == 1 and self.mode == "swipe"))
+        painter.restore()
+        return fixed
+
+    def _label(self, painter: QPainter, text: str, clip: QRect, style: Style, right: bool = False) -> QRect:
+        margin = 8 * style.ratio
+        x = clip.left() + margin
+        if right:
+            x = clip.right() - 2.5 * margin - QFontMetricsF(style.scaled()).horizontalAdvance(text)
+        return draw_caption(painter, text, QPointF(x, clip.top() + margin), style.scaled(), style.ratio)
+
+    def _draw_line(self, painter: QPainter, device: QRect, style: Style) -> None:
+        x = self.divider_x(device)
+        width = max(1, round(2 * style.ratio))
+        painter.fillRect(QRect(x - width // 2, 0, width, device.height()), _LINE)
+        grip = max(2, round(5 * style.ratio))
+        painter.fillRect(QRect(x - grip, device.height() // 2 - 4 * grip, 2 * grip, 8 * grip), _LINE)
+
+    def _over_difference(self, painter: QPainter, device: QRect, style: Style) -> list[QRect]:
+        if not self.same_size:
+            if self.message:
+                return []
+            text = "The difference needs both pictures, of the same size"
+            return [draw_message(painter, text, device, style.scaled(), style.palette, False)]
+        self.draw_marks(painter, device, device, style)
+        raw, denoised = (label.split(":")[0] for label in self.labels)
+        text = f"{raw} minus {denoised}: what was removed"
+        return [self.draw_bar(painter, device, style), self._label(painter, text, device, style)]
