@@ -59,6 +59,7 @@ class GLCanvas(QOpenGLWidget):
         wanted = QSurfaceFormat()
         wanted.setVersion(*VERSION)
         wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
+        wanted.setStencilBufferSize(8)  # QPainter clips with it
         self.setFormat(wanted)
 
     def refresh(self) -> None:

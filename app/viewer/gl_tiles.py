@@ -141,6 +141,7 @@ class Program:
         GL.glUseProgram(0)
         GL.glActiveTexture(GL.GL_TEXTURE0)
         GL.glBindTexture(GL.GL_TEXTURE_2D_ARRAY, 0)
+        GL.glPixelStorei(GL.GL_UNPACK_ALIGNMENT, 4)  # Qt uploads its letters so
 
     def draw(
         self, layers: Layers, look: Look, instances: list[list[float]], unit: tuple[float, float], smoothly: bool
