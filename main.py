@@ -30,11 +30,11 @@ def main(argv: list[str]) -> int:
 
 
 def _open(argv: list[str]) -> int:
-    if not argv or argv[0] == "window" or argv[0].startswith("--window"):
-        gc.disable()  # a start makes many objects and no garbage; app.window turns it on again
-        from app.window import main as window_main
+    if not argv or argv[0] == "window" or argv[0].startswith(("--window", "--renderer")):
+        gc.disable()  # a start makes many objects and no garbage; app.startup turns it on again
+        from app.startup import main as window_main
 
-        return window_main(argv[1:])
+        return window_main(argv[1:] if argv and not argv[0].startswith("--renderer") else argv)
     from core.jobs.stopping import caught
 
     with nullcontext() if argv[0].startswith("-") or argv[0] in ("doctor", "runs", "stop") else caught():
@@ -42,7 +42,7 @@ def _open(argv: list[str]) -> int:
 
         code = cli_main(argv)
     if argv[0] == "demo" and code == 0 and "--no-window" not in argv:
-        from app.window import open_after_demo
+        from app.startup import open_after_demo
 
         return open_after_demo()
     return code

@@ -31,6 +31,12 @@ def _dialogs() -> ModuleType:
     return dialogs
 
 
+def _preferences(window: MainWindow) -> None:
+    from app.preferences import PreferencesDialog
+
+    PreferencesDialog(window).open()
+
+
 def build_menus(window: MainWindow) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
@@ -52,6 +58,9 @@ def build_menus(window: MainWindow) -> None:
     _add(file_menu, "Save noise boxes to…", at_home(home.export_noise), "Ctrl+Shift+S")
     file_menu.addSeparator()
     _add(file_menu, "Quit", window.close, "Ctrl+Q")
+
+    edit_menu = bar.addMenu("&Edit")
+    _add(edit_menu, "Preferences…", lambda: _preferences(window), "Ctrl+,")
 
     from app.window import TABS, TITLES
 

@@ -44,6 +44,7 @@ class Settings:
     """What is remembered between two starts. Values of the wrong type in the file are dropped one by one."""
 
     theme: str = "dark"
+    renderer: str = "auto"  # auto, raster or gl
     cache_mb: int = 1024
     geometry: str = ""
     recent: list[str] = field(default_factory=list)
@@ -118,6 +119,11 @@ class Session(QObject):
     def work_root(self) -> Path:
         """Where outputs go unless the user chooses otherwise."""
         return self.runs_root.parent
+
+    @property
+    def probe_file(self) -> Path:
+        """What the OpenGL probe said about the displays that were used."""
+        return self._path.with_name("opengl.json")
 
     def project_dir(self, first_input: Path) -> Path:
         """Folder for what is made from these inputs: named after their folder, below `work_root`."""

@@ -1,12 +1,11 @@
 """The window: six tabs, menus, status bar, drag and drop, and what happens to jobs when it closes.
 
-`main` and `open_after_demo` are its doors. Tabs other than Home are built when they are first shown.
+app/startup.py opens it. Tabs other than Home are built when they are first shown.
 """
 
 from __future__ import annotations
 
 import base64
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from PySide6.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWid
 from app import theme
 from app.menus import build_menus
 from app.session import Session
-from app.startup import check_display, make_application
 from app.tabs.home import HomeTab
+from app.viewer import renderer
+from app.viewer.canvas import Canvas
 from app.widgets.jobs_indicator import JobsIndicator
 from core.jobs import rundir
 from workers.job_worker import JobWorker
@@ -167,9 +167,12 @@ class MainWindow(QMainWindow):
         bar.setSizeGripEnabled(False)
         self.cache_label = QLabel()
         self.cache_label.setToolTip("Memory used by the image cache")
+        self.renderer_label = QLabel()
+        self._shown_renderer: renderer.Choice | None = None
+        self.show_renderer()
         self.jobs_indicator = JobsIndicator(self.session)
         self.jobs_indicator.show_run.connect(self.show_run)
-        for widget in (self.cache_label, self.jobs_indicator):
+        for widget in (self.renderer_label, self.cache_label, self.jobs_indicator):
             bar.addPermanentWidget(widget)
         self.session.message.connect(bar.showMessage)
         self._cache_timer = QTimer(self, interval=1000)
@@ -177,7 +180,31 @@ class MainWindow(QMainWindow):
         self._cache_timer.start()
         self._show_cache()
 
+    def show_renderer(self) -> None:
+        """Which painter draws the pictures, and why; a failure of OpenGL changes it at any time."""
+        choice = renderer.current()
+        if choice == self._shown_renderer:
+            return
+        self._shown_renderer = choice
+        self.renderer_label.setText(f"painter: {renderer.NAMES[choice.name]}")
+        why = f"{choice.why}. " if choice.why else ""
+        self.renderer_label.setToolTip(f"How micrographs are drawn: {why}Change it in Edit > Preferences.")
+
+    def set_renderer(self, choice: renderer.Choice) -> None:
+        """Draw with another painter, everywhere and at once."""
+        renderer.use(choice)
+        for canvas in self.findChildren(Canvas):
+            canvas.set_painter(choice.name)
+        self.show_renderer()
+
+    def set_cache_mb(self, megabytes: int) -> None:
+        """Another budget for images in memory, now and at the next start."""
+        self.session.settings.cache_mb = megabytes
+        self.session.cache.resize(megabytes << 20)
+        self._show_cache()
+
     def _show_cache(self) -> None:
+        self.show_renderer()
         stats = self.session.cache.stats()
         text = f"cache {stats.used_bytes / 2**20:.0f} of {stats.budget_bytes / 2**20:.0f} MB"
         if text != self.cache_label.text():
@@ -244,37 +271,3 @@ class MainWindow(QMainWindow):
         self.session.close()
         wait_for_all()
         event.accept()
-
-
-def main(argv: list[str]) -> int:
-    """Open the window; arguments are micrographs, folders or STAR files to open."""
-    return _run([Path(a) for a in argv if not a.startswith("-")], None)
-
-
-def open_after_demo() -> int:
-    """Open the window on the newest finished demo; without a display say so and return 0."""
-    problem = check_display()
-    if problem:
-        print(problem)
-        return 0
-    runs = [r for r in rundir.list_runs() if r.job == "demo" and r.state == "done"]
-    return _run([], runs[0].result if runs else None)
-
-
-def _run(paths: list[Path], demo_result: dict[str, Any] | None) -> int:
-    problem = check_display()
-    if problem:
-        import sys
-
-        print(f"error: {problem}", file=sys.stderr)
-        return 4
-    session = Session()
-    app = make_application(session.settings.theme)
-    window = MainWindow(session)
-    window.show()
-    gc.enable()  # main.py pauses it while the window starts
-    if demo_result:
-        window.show_demo(demo_result)
-    elif paths:
-        window.home.open_paths(paths)
-    return app.exec()

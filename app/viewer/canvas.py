@@ -44,10 +44,9 @@ class Surface(Protocol):
 
 
 class Canvas(QWidget):
-    """A scene on the screen. Signals: `painted(exact)` after each frame, `renderer_changed(name, why)`."""
+    """A scene on the screen; `painted(exact)` after each frame."""
 
     painted = Signal(bool)
-    renderer_changed = Signal(str, str)
 
     def __init__(self, scene: Scene, parent: QWidget | None = None, painter: str | None = None) -> None:
         """`painter`: raster or gl; None: what was chosen for this display."""
@@ -173,9 +172,12 @@ class Canvas(QWidget):
         old.deleteLater()
 
     def _on_broken(self, why: str) -> None:
+        """OpenGL failed here, so it is given up everywhere before it fails there too."""
         log.warning("OpenGL gave up, painting without it: %s", why)
+        renderer.use(renderer.Choice("raster", f"OpenGL failed: {why}"))
+        for canvas in self.window().findChildren(Canvas):
+            canvas.set_painter("raster")
         self.set_painter("raster")
-        self.renderer_changed.emit("raster", why)
 
     def grab_sharp(self) -> QImage:
         """A picture of the canvas with every tile exact, however long it takes."""

@@ -204,7 +204,7 @@ def test_predict_never_shows_the_picture_of_another_method(qtbot, session, micro
     predict.form.set_values({"micrographs": [str(micrographs)], "output": str(out), "model": "gaussian:30"})
     predict.form.set_values({"output": str(out)})
     qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
-    canvas = predict.compare.canvas
+    canvas = predict.compare.scene
     assert canvas.labels == ("raw", "Gaussian 30 Å")
     qtbot.mouseClick(predict.methods.button(2), LEFT)
     assert predict.form.raw("output") == str(out.with_name("denoised-wiener"))

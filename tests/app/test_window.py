@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app import dialogs, errors, startup
 from app.session import Session
-from app.window import TABS, MainWindow, open_after_demo
+from app.startup import open_after_demo
+from app.window import TABS, MainWindow
 from core.errors import InputError
 from core.jobs import launch, rundir
 from core.jobs.table import job_params
