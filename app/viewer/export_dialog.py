@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QCheckBox,
     QComboBox,
     QDialog,
@@ -25,14 +25,14 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
 
+from app import theme
 from app.viewer.export import FORMATS, Exportable, Exporter, ExportOptions, default_name
 from app.viewer.export_paint import level_shape
-from app.widgets.labels import column, label, row
+from app.widgets.labels import label, row
 from core.errors import AppError
 
 _FORMATS = {
@@ -75,13 +75,14 @@ class ExportDialog(QDialog):
     # -- parts --------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.seen = QRadioButton("What is seen")
-        self.seen.setToolTip("As on the screen, with its scale bar and marks")
-        self.whole = QRadioButton("Whole image, full resolution")
-        self.whole.setToolTip("Every pixel of the micrograph")
-        self._choice = QButtonGroup(self)
-        self._choice.addButton(self.seen)
-        self._choice.addButton(self.whole)
+        self.choice = QComboBox()
+        self.choice.setAccessibleName("Picture")
+        self.choice.addItem("What is seen", False)
+        self.choice.addItem("Whole image, full resolution", True)
+        for place, tip in enumerate(
+            ("As on the screen, with its scale bar and marks", "Every pixel of the micrograph")
+        ):
+            self.choice.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
         self.format = QComboBox()
         self.format.setAccessibleName("Format")
         for key, (text, tip) in _FORMATS.items():
@@ -109,10 +110,12 @@ class ExportDialog(QDialog):
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.save = self.buttons.addButton("Save", QDialogButtonBox.ButtonRole.AcceptRole)
         self.save.setDefault(True)
+        self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)  # Enter saves, always
+        theme.set_state(self.save, "role", "primary")
         self._fields = QWidget()
         form = QFormLayout(self._fields)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Picture", column(self.seen, self.whole))
+        form.addRow("&Picture", self.choice)
         form.addRow("&Format", self.format)
         ticks = QGridLayout()
         for place, box in enumerate(self._boxes().values()):
@@ -134,15 +137,21 @@ class ExportDialog(QDialog):
         get = self._memory.get
         known = ExportOptions()
         can_see, can_whole = self.exportable.picture is not None, self.exportable.pyramid is not None
-        self.seen.setEnabled(can_see)
-        self.whole.setEnabled(can_whole)
+        self._enable(self.choice, False, can_see)
+        self._enable(self.choice, True, can_whole)
         whole = can_whole and (get("whole") is True or not can_see)
-        self.whole.setChecked(whole)
-        self.seen.setChecked(not whole)
+        self.choice.setCurrentIndex(self.choice.findData(whole))
         self.format.setCurrentIndex(max(0, self.format.findData(get("format"))))
         for name, box in self._boxes().items():
             value = get(name)
             box.setChecked(value if isinstance(value, bool) else getattr(known, name))
+
+    @staticmethod
+    def _enable(box: QComboBox, data: object, on: bool) -> None:
+        """Offer an entry of a box, or not."""
+        model = box.model()
+        if isinstance(model, QStandardItemModel):
+            model.item(box.findData(data)).setEnabled(on)
 
     def _boxes(self) -> dict[str, QCheckBox]:
         return {
@@ -153,7 +162,7 @@ class ExportDialog(QDialog):
         }
 
     def _connect(self) -> None:
-        self.whole.toggled.connect(self._refresh)
+        self.choice.currentIndexChanged.connect(self._refresh)
         self.format.currentIndexChanged.connect(self._refresh)
         self.path.textEdited.connect(self._on_typed)
         self.browse.clicked.connect(self._browse)
@@ -169,13 +178,13 @@ class ExportDialog(QDialog):
     def options(self) -> ExportOptions:
         """What is chosen now."""
         ticks = {name: box.isChecked() for name, box in self._boxes().items()}
-        return ExportOptions(self.whole.isChecked(), self.format.currentData(), **ticks)
+        return ExportOptions(self.choice.currentData(), self.format.currentData(), **ticks)
 
     def _refresh(self) -> None:
         exportable = self.exportable
-        item = self.format.model().item(self.format.findData("tiff32"))  # type: ignore[attr-defined]
-        item.setEnabled(self.whole.isChecked())
-        if not self.whole.isChecked() and self.format.currentData() == "tiff32":
+        whole = bool(self.choice.currentData())
+        self._enable(self.format, "tiff32", whole)
+        if not whole and self.format.currentData() == "tiff32":
             self.format.setCurrentIndex(self.format.findData("tiff"))
             return  # comes back here
         options = self.options()
