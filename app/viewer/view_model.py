@@ -173,7 +173,7 @@ class ViewModel:
         at_x = width / 2 if screen_x is None else screen_x
         at_y = height / 2 if screen_y is None else screen_y
         x, y = self.to_image(at_x, at_y)
-        self.zoom = min(max(zoom, self.min_zoom), MAX_ZOOM)
+        self.zoom = float(min(max(zoom, self.min_zoom), MAX_ZOOM))  # Qt takes no numpy numbers
         self.centre = (x - (at_x - width / 2) / self.zoom, y - (at_y - height / 2) / self.zoom)
         self.fitted = False
         self._settle()
@@ -189,8 +189,8 @@ class ViewModel:
     def centre_on(self, x: float, y: float, zoom: float | None = None) -> None:
         """Bring an image position to the middle."""
         if zoom is not None:
-            self.zoom = min(max(zoom, self.min_zoom), MAX_ZOOM)
-        self.centre, self.fitted = (x, y), False
+            self.zoom = float(min(max(zoom, self.min_zoom), MAX_ZOOM))
+        self.centre, self.fitted = (float(x), float(y)), False
         self._settle()
 
     def _settle(self) -> None:
