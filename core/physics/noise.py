@@ -6,6 +6,8 @@ over a full grid is the variance.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.fft
 import scipy.ndimage as ndi
@@ -80,3 +82,16 @@ def noise_mosaic(patches: np.ndarray, shape: tuple[int, int], rng: np.random.Gen
 def low_pass_spread(image: np.ndarray, sigma: float) -> float:
     """Standard deviation after a Gaussian low-pass: high where a patch holds ice, carbon or a particle."""
     return float(ndi.gaussian_filter(image - image.mean(), sigma, mode="reflect").std())
+
+
+@functools.lru_cache(maxsize=8)
+def low_pass_matrix(size: int, sigma: float, points: int) -> np.ndarray:
+    """Gaussian low-pass along one axis, sampled: (points, size), with the border mirrored.
+
+    `m @ patches @ m.T` low-passes a stack of (n, size, size) patches at points * points places in one product.
+    """
+    response = ndi.gaussian_filter1d(np.eye(size, dtype=np.float32), sigma, axis=0, mode="reflect")
+    places = (np.arange(points) + 0.5) * size / points - 0.5
+    low = np.floor(places).astype(int)
+    part = (places - low)[:, None].astype(np.float32)
+    return response[low] * (1 - part) + response[np.minimum(low + 1, size - 1)] * part
