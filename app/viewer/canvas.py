@@ -121,7 +121,7 @@ class Canvas(QWidget):
     def _on_view(self) -> None:
         """Pans move pixels; everything else paints anew, and a change of zoom does it quickly first."""
         model = self.model
-        seen = (model.zoom, model.viewport, model.image_shape, model.contrast)
+        seen = (model.zoom, model.viewport, model.image_shape, model.contrast, model.contrast_zoom)
         (left, top), (old_left, old_top) = model.origin, self._origin
         if self._seen and model.zoom != self._seen[0] and model.image_shape == self._seen[2]:
             self.moving = True
@@ -135,6 +135,7 @@ class Canvas(QWidget):
 
     def _settled(self) -> None:
         self.moving = False
+        self.model.come_to_rest()
         self.surface.refresh()
 
     def resizeEvent(self, event: QResizeEvent) -> None:

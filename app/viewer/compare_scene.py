@@ -90,13 +90,13 @@ class CompareScene(Scene):
     def look_of(self, which: int) -> Look:
         """Colours of the first (0) or the second (1) picture at the present zoom."""
         pyramid = self.pyramids[which]
-        low, high = pyramid.grey_range(self.model.zoom) if pyramid else (0.0, 1.0)
+        low, high = pyramid.grey_range(self.model.contrast_zoom) if pyramid else (0.0, 1.0)
         return self.model.contrast.look(low, high)
 
     def _difference_look(self, first: Pyramid, second: Pyramid) -> Look:
-        key = (id(first), id(second), round(self.model.zoom, 6))
+        key = (id(first), id(second), self.model.contrast_zoom)
         if self._range[0] != key:
-            self._range = (key, difference_range(first, second, self.model.zoom))
+            self._range = (key, difference_range(first, second, self.model.contrast_zoom))
         return self.model.contrast.look(*self._range[1], lut=DIFFERENCE_LUT)
 
     def _parts(self, device: QRect) -> list[tuple[int, QRect, QRect]]:

@@ -200,7 +200,7 @@ class ImageView(QWidget):
 
     def _refresh_histogram(self, pyramid: Pyramid) -> None:
         """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
-        level = pyramid.seen_level(self.model.zoom)
+        level = pyramid.seen_level(self.model.contrast_zoom)
         if self._histogram_of == (id(pyramid), level):
             return
         self._histogram_of = (id(pyramid), level)

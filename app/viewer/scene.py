@@ -139,7 +139,7 @@ class SingleScene(Scene):
 
     def look(self) -> Look:
         """The colours at the present zoom."""
-        low, high = self.pyramid.grey_range(self.model.zoom) if self.pyramid else (0.0, 1.0)
+        low, high = self.pyramid.grey_range(self.model.contrast_zoom) if self.pyramid else (0.0, 1.0)
         return self.model.contrast.look(low, high)
 
     def pictures(self, device: QRect) -> list[Picture]:

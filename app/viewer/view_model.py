@@ -18,6 +18,7 @@ from core.images.contrast import ordered
 MAX_ZOOM = 64.0
 MIN_SIDE = 32  # device pixels: an image never shrinks below this
 WHEEL_STEP = 1.25
+CONTRAST_STEP = 1.5  # zoom by which automatic contrast lags at most: another one colours every tile anew
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class ViewModel:
         self.zoom = 1.0
         self.fitted = True
         self.contrast = Contrast()
+        self.contrast_zoom = 1.0  # the zoom that automatic contrast is for: it follows in steps while that changes
         self._listeners: list[Callable[[], None]] = []
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -159,6 +161,7 @@ class ViewModel:
         if self.image_shape is not None:
             ny, nx = self.image_shape
             self.zoom, self.centre = self.fit_zoom, ((nx - 1) / 2, (ny - 1) / 2)
+            self.contrast_zoom = self.zoom
         self._notify()
 
     def zoom_at(self, factor: float, screen_x: float, screen_y: float) -> None:
@@ -173,10 +176,21 @@ class ViewModel:
         at_x = width / 2 if screen_x is None else screen_x
         at_y = height / 2 if screen_y is None else screen_y
         x, y = self.to_image(at_x, at_y)
-        self.zoom = float(min(max(zoom, self.min_zoom), MAX_ZOOM))  # Qt takes no numpy numbers
+        self._put_zoom(zoom)
         self.centre = (x - (at_x - width / 2) / self.zoom, y - (at_y - height / 2) / self.zoom)
         self.fitted = False
         self._settle()
+
+    def _put_zoom(self, zoom: float) -> None:
+        self.zoom = float(min(max(zoom, self.min_zoom), MAX_ZOOM))  # Qt takes no numpy numbers
+        if max(self.zoom / self.contrast_zoom, self.contrast_zoom / self.zoom) > CONTRAST_STEP:
+            self.contrast_zoom = self.zoom
+
+    def come_to_rest(self) -> None:
+        """The zoom does not change any more: automatic contrast is exactly for it."""
+        if self.contrast_zoom != self.zoom:
+            self.contrast_zoom = self.zoom
+            self._notify()
 
     def pan(self, dx: float, dy: float) -> None:
         """Move the picture by (dx, dy) device pixels."""
@@ -189,7 +203,7 @@ class ViewModel:
     def centre_on(self, x: float, y: float, zoom: float | None = None) -> None:
         """Bring an image position to the middle."""
         if zoom is not None:
-            self.zoom = float(min(max(zoom, self.min_zoom), MAX_ZOOM))
+            self._put_zoom(zoom)
         self.centre, self.fitted = (float(x), float(y)), False
         self._settle()
 

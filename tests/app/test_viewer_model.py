@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.viewer.picks import PickList
 from app.viewer.view_model import MAX_ZOOM, ViewModel, length_text
+from core.images.colour import Look
 
 
 def view(shape=(1200, 1240), viewport=(800, 600)):
@@ -210,3 +211,42 @@ def test_listeners_and_the_unsaved_mark():
     leave()
     picks.add("a", 1, 1)
     assert heard == ["", "a", "a"]
+
+
+# -- contrast -------------------------------------------------------------------------------------------
+
+
+def test_automatic_contrast_is_a_multiple_of_the_pictures_own_levels():
+    model = ViewModel()
+    assert model.contrast.look(10.0, 30.0) == Look(10.0, 30.0)
+    model.widen_contrast(2.0)
+    look = model.contrast.look(10.0, 30.0)
+    assert (look.black, look.white) == (0.0, 40.0)
+    model.set_contrast(automatic=False, black=5.0, white=7.0, gamma=2.0, invert=True, lut="viridis")
+    assert model.contrast.look(10.0, 30.0) == Look(5.0, 7.0, 2.0, True, "viridis")
+    model.widen_contrast(3.0)
+    assert (model.contrast.black, model.contrast.white) == (3.0, 9.0)
+
+
+def test_listeners_hear_of_a_contrast_once_and_only_when_it_changes():
+    model = ViewModel()
+    heard = []
+    model.subscribe(lambda: heard.append(1))
+    model.set_contrast(invert=True)
+    model.set_contrast(invert=True)
+    assert len(heard) == 1
+
+
+def test_automatic_contrast_follows_the_zoom_in_steps_and_exactly_at_rest():
+    model = ViewModel()
+    model.set_viewport(800, 600)
+    model.set_image_shape((4096, 4096))
+    fitted = model.zoom
+    assert model.contrast_zoom == fitted
+    model.set_zoom(fitted * 1.2)
+    assert model.contrast_zoom == fitted
+    model.set_zoom(fitted * 1.7)
+    assert model.contrast_zoom == model.zoom
+    model.set_zoom(fitted * 1.8)
+    model.come_to_rest()
+    assert model.contrast_zoom == model.zoom
