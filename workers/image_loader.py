@@ -1,4 +1,4 @@
-"""Loads micrographs off the window's thread: file -> pyramid, through the shared image cache.
+"""Loads micrographs off the window's thread: file -> quick preview -> pyramid, through the shared image cache.
 
 One thread per loader; the latest request wins. Showing what was loaded is app/viewer's business.
 """
@@ -10,12 +10,16 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
 
 from core.errors import AppError, InputError, ResourceError
 from core.images.cache import ImageCache
-from core.images.pyramid import Cancelled, Pyramid, build_pyramid
+from core.images.pyramid import Cancelled, Pyramid
+
+if TYPE_CHECKING:
+    from core.images.source import ImageSource
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ _PREFETCH_PART = 0.5  # of the cache: neighbours never push out what the user lo
 class _LoadThread(QThread):
     """Waits for work; answers through the loader's signals (queued to the loader's thread)."""
 
+    seen = Signal(int, object)
     done = Signal(int, object)
     broken = Signal(int, object)
 
@@ -34,20 +39,23 @@ class _LoadThread(QThread):
         self._cache = cache
         self._wake = threading.Condition()
         self._request: tuple[int, Path, int] | None = None
-        self._neighbours: deque[Path] = deque()
+        self._neighbours: deque[tuple[Path, int]] = deque()
+        self._working_on: tuple[Path, int] | None = None
         self._generation = 0  # grows with everything that makes present work pointless
         self._stopping = False
+        self._source: tuple[object, ImageSource] | None = None  # the last file: its frames need no new header
 
     def ask(self, ticket: int, path: Path, index: int) -> None:
         with self._wake:
             self._request = (ticket, path, index)
             self._neighbours.clear()
-            self._generation += 1
+            if self._working_on != (path, index):  # else the wish is nearly fulfilled: it will be in the cache
+                self._generation += 1
             self._wake.notify()
 
-    def ask_neighbours(self, paths: Iterable[Path]) -> None:
+    def ask_neighbours(self, images: Iterable[tuple[Path, int]]) -> None:
         with self._wake:
-            self._neighbours = deque(paths)
+            self._neighbours = deque(images)
             self._wake.notify()
 
     def drop(self, stop: bool = False) -> None:
@@ -66,16 +74,19 @@ class _LoadThread(QThread):
                 if self._stopping:
                     return
                 request, self._request = self._request, None
-                neighbour = None if request else self._neighbours.popleft()
+                path, index = request[1:] if request else self._neighbours.popleft()
+                self._working_on = (path, index)
                 generation = self._generation
             if request:
                 self._answer(*request, generation)
-            elif neighbour is not None:
-                self._prefetch(neighbour, generation)
+            else:
+                self._prefetch(path, index, generation)
+            with self._wake:
+                self._working_on = None
 
     def _answer(self, ticket: int, path: Path, index: int, generation: int) -> None:
         try:
-            self.done.emit(ticket, self._load(path, index, generation))
+            self.done.emit(ticket, self._load(path, index, generation, ticket))
         except Cancelled:
             pass
         except AppError as error:
@@ -87,19 +98,30 @@ class _LoadThread(QThread):
             log.exception("Loading %s failed", path)
             self.broken.emit(ticket, InputError(f"{path.name} could not be loaded: {error}.", "See the log.", path))
 
-    def _prefetch(self, path: Path, generation: int) -> None:
-        from core.images.source import open_source
-
+    def _prefetch(self, path: Path, index: int, generation: int) -> None:
         try:
-            source = open_source(path)
-            needed = source.shape[0] * source.shape[1] * 4 * _PYRAMID_FACTOR
-            if needed <= _PREFETCH_PART * self._cache.stats().budget_bytes / 2:
-                self._load(path, 0, generation)
+            source = self._open(path)
+            if _pyramid_bytes(source) <= _PREFETCH_PART * self._cache.stats().budget_bytes / 2:
+                self._load(path, index, generation)
         except (Cancelled, AppError, MemoryError) as error:
             log.debug("Not prefetched: %s (%r)", path, error)  # the user hears of it when asking for this one
+        except Exception:
+            log.exception("Prefetching %s failed", path)
 
-    def _load(self, path: Path, index: int, generation: int) -> Pyramid:
+    def _open(self, path: Path) -> ImageSource:
         from core.images.source import file_key, open_source  # here: the window starts faster without
+
+        key = file_key(path)
+        if self._source is None or self._source[0] != key:
+            self._source = None
+            self._source = (key, open_source(path))
+        return self._source[1]
+
+    def _load(self, path: Path, index: int, generation: int, ticket: int | None = None) -> Pyramid:
+        """The pyramid, from the cache or from the file; a `ticket` is answered with a preview before."""
+        from core.images.preview import preview_pyramid
+        from core.images.source import file_key
+        from core.images.streamed import load_pyramid
 
         def cancelled() -> bool:
             return self._generation != generation
@@ -108,20 +130,27 @@ class _LoadThread(QThread):
         pyramid = self._cache.get(key)
         if pyramid is not None:
             return pyramid
-        source = open_source(path)
+        source = self._open(path)
         # Room first: while the new image is read, the old ones must not add up to budget + image.
-        self._cache.make_room(int(source.shape[0] * source.shape[1] * 4 * _PYRAMID_FACTOR))
-        image = source.read(index, cancelled)
-        if cancelled():
-            raise Cancelled
-        pyramid = build_pyramid(image, source.pixel_size_a, path.name, source.n, index, cancelled)
+        self._cache.make_room(_pyramid_bytes(source))
+        if ticket is not None:
+            preview = preview_pyramid(source, index, cancelled)
+            if preview is not None and not cancelled():
+                self.seen.emit(ticket, preview)
+            del preview
+        pyramid = load_pyramid(source, index, cancelled)
         self._cache.put(key, pyramid)
         return pyramid
 
 
-class ImageLoader(QObject):
-    """Ask with `request`, hear `loaded` or `failed`; only the latest ticket is ever answered."""
+def _pyramid_bytes(source: ImageSource) -> int:
+    return int(source.shape[0] * source.shape[1] * 4 * _PYRAMID_FACTOR)
 
+
+class ImageLoader(QObject):
+    """Ask with `request`, hear `previewed` (perhaps), then `loaded` or `failed`; only for the latest ticket."""
+
+    previewed = Signal(int, object)  # ticket, Pyramid without its finest levels: of large plain files not in the cache
     loaded = Signal(int, object)  # ticket, Pyramid
     failed = Signal(int, object)  # ticket, AppError
 
@@ -130,6 +159,7 @@ class ImageLoader(QObject):
         self._thread = _LoadThread(cache)
         self._ticket = 0
         self._stopped = False
+        self._thread.seen.connect(self._on_seen)
         self._thread.done.connect(self._on_done)
         self._thread.broken.connect(self._on_broken)
         application = QCoreApplication.instance()
@@ -148,7 +178,13 @@ class ImageLoader(QObject):
         """Fill the cache with these files when the thread has nothing else to do; replaces earlier wishes."""
         if not self._stopped:
             self._start()
-            self._thread.ask_neighbours([Path(path) for path in paths])
+            self._thread.ask_neighbours([(Path(path), 0) for path in paths])
+
+    def prefetch_frames(self, path: Path | str, indices: Iterable[int]) -> None:
+        """The same for frames of one stack: those next to the one that a slider shows."""
+        if not self._stopped:
+            self._start()
+            self._thread.ask_neighbours([(Path(path), index) for index in indices])
 
     def cancel(self) -> None:
         """Forget the request in flight and the prefetches."""
@@ -166,6 +202,10 @@ class ImageLoader(QObject):
     def _start(self) -> None:
         if not self._thread.isRunning():
             self._thread.start(QThread.Priority.LowPriority)
+
+    def _on_seen(self, ticket: int, pyramid: Pyramid) -> None:
+        if ticket == self._ticket:
+            self.previewed.emit(ticket, pyramid)
 
     def _on_done(self, ticket: int, pyramid: Pyramid) -> None:
         if ticket == self._ticket:

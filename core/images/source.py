@@ -15,6 +15,7 @@ import numpy as np
 from core.errors import InputError
 from core.io import mrc, tiff
 from core.io.atomic import PARTIAL_SUFFIX
+from core.io.rows import RowLayout
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".rec")
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -37,6 +38,10 @@ class ImageSource(Protocol):
         """Image `index` as float32 (ny, nx), finite, its own memory."""
         ...
 
+    def rows(self, index: int = 0, count: int = 1) -> RowLayout | None:
+        """Where the rows of `count` images from `index` on lie, as one tall image; None when they do not so lie."""
+        ...
+
     def key(self, index: int = 0) -> ImageKey:
         """(path, modification time in ns, size in bytes, index): changes when the file does."""
         ...
@@ -55,7 +60,7 @@ class MrcSource:
     """Images of an MRC file, plain or compressed."""
 
     def __init__(self, path: Path) -> None:
-        info = mrc.read_header(path)
+        self._info = info = mrc.read_header(path)
         self.path = path
         self.n, self.shape = info.shape[0], (info.shape[1], info.shape[2])
         self.pixel_size_a = info.pixel_size_a
@@ -63,6 +68,10 @@ class MrcSource:
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None) -> np.ndarray:
         """Image `index` as float32 (ny, nx)."""
         return mrc.read_image(self.path, index, cancelled)
+
+    def rows(self, index: int = 0, count: int = 1) -> RowLayout:
+        """Where the rows of `count` images from `index` on lie, as one tall image."""
+        return mrc.image_rows(self._info, index, count)
 
     def key(self, index: int = 0) -> ImageKey:
         """Cache key of image `index`."""
@@ -81,7 +90,12 @@ class TiffSource:
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None) -> np.ndarray:
         """Page `index` as float32 (ny, nx)."""
-        return tiff.read_tiff(self.path, index)
+        return tiff.read_tiff(self.path, index, cancelled)
+
+    def rows(self, index: int = 0, count: int = 1) -> RowLayout | None:
+        """Where the rows of page `index` lie, when it is neither compressed nor tiled; None for several pages."""
+        layout = tiff.tiff_rows(self.path, index) if count == 1 else None
+        return layout if layout and layout.shape == self.shape else None  # `read` says what is wrong with the page
 
     def key(self, index: int = 0) -> ImageKey:
         """Cache key of page `index`."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from core.errors import InputError, ResourceError
 from core.io.mrc_header import MrcInfo, explained, opener_of, read_extended_header, read_header
 from core.io.mrc_write import MrcStackWriter, write_mrc
+from core.io.rows import RowLayout, open_rows, read_rows
 
 __all__ = [
     "MrcInfo",
     "MrcStackWriter",
+    "image_rows",
     "open_mrc",
     "read_extended_header",
     "read_header",
@@ -30,43 +31,18 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 4 << 20  # one read or conversion: short enough to leave the interpreter lock to the window
+BLOCK_BYTES = 4 << 20  # one conversion: short enough to leave the interpreter lock to the window
 
 
 def _check_length(info: MrcInfo) -> None:
     needed = info.data_offset + info.shape[0] * info.image_bytes
     size = info.path.stat().st_size
     if size < needed:
-        raise _cut_short(info, needed, size)
-
-
-def _cut_short(info: MrcInfo, needed: int, size: int) -> InputError:
-    return InputError(
-        f"{info.path} is cut short: its header promises {needed} bytes and only {size} are there.",
-        "Copy it again from its source.",
-        info.path,
-    )
-
-
-def _decode(info: MrcInfo, first: int = 0, count: int | None = None) -> np.ndarray:
-    """Decompress `count` sections from `first` on: what the header promises, never more. (count, ny, nx)"""
-    count = info.shape[0] if count is None else count
-    start, total = info.data_offset + first * info.image_bytes, count * info.image_bytes
-    _check_memory(info, total)
-    data = np.empty(total, np.uint8)
-    view = data.data
-    opener = opener_of(info.path) or (lambda: info.path.open("rb"))
-    with opener() as stream:
-        done = 0
-        while done < start + total:
-            left = start - done if done < start else start + total - done
-            chunk = stream.read(min(BLOCK_BYTES, left))
-            if not chunk:
-                raise _cut_short(info, info.data_offset + info.shape[0] * info.image_bytes, done)
-            if done >= start:
-                view[done - start : done - start + len(chunk)] = chunk
-            done += len(chunk)
-    return data.view(info.dtype).reshape(count, *info.shape[1:])
+        raise InputError(
+            f"{info.path} is cut short: its header promises {needed} bytes and only {size} are there.",
+            "Copy it again from its source.",
+            info.path,
+        )
 
 
 def _check_memory(info: MrcInfo, needed: int) -> None:
@@ -78,6 +54,19 @@ def _check_memory(info: MrcInfo, needed: int) -> None:
             f"{info.path} needs {needed / 2**30:.1f} GiB of memory when decompressed.",
             "Decompress it on disk first: plain files are read piece by piece.",
         )
+
+
+def _decode(info: MrcInfo) -> np.ndarray:
+    """All sections of a compressed file (n, ny, nx), in its own type: what the header promises, never more."""
+    _check_memory(info, info.shape[0] * info.image_bytes)
+    sections, ny, nx = info.shape
+    layout = RowLayout(info.path, info.data_offset, info.dtype, (sections * ny, nx), opener_of(info.path))
+    data = np.empty((sections * ny, nx), info.dtype)
+    rows = layout.block_rows()
+    with open_rows(layout) as reader:
+        for top in range(0, len(data), rows):
+            reader.read_raw(top, data[top : top + rows])
+    return data.reshape(info.shape)
 
 
 def open_mrc(path: Path | str) -> np.ndarray:
@@ -96,6 +85,27 @@ def open_mrc(path: Path | str) -> np.ndarray:
     return data[0] if info.shape[0] == 1 else data
 
 
+def image_rows(info: MrcInfo, index: int = 0, count: int = 1) -> RowLayout:
+    """Where the rows of `count` images from `index` on lie, as one tall image.
+
+    `InputError` when there are no such images or the file is cut short.
+    """
+    if not 0 <= index <= index + count - 1 < info.shape[0]:
+        raise InputError(
+            f"{info.path} has {info.shape[0]} image(s), so there is no number {index + count}.",
+            "Choose another.",
+            info.path,
+        )
+    with explained(info.path):
+        if info.compressed:
+            _check_memory(info, 4 * count * info.shape[1] * info.shape[2])
+        else:
+            _check_length(info)
+        opener = opener_of(info.path) if info.compressed else None
+    offset = info.data_offset + index * info.image_bytes
+    return RowLayout(info.path, offset, info.dtype, (count * info.shape[1], info.shape[2]), opener)
+
+
 def read_image(path: Path | str, index: int = 0, cancelled: Callable[[], bool] | None = None) -> np.ndarray:
     """One image as float32 (ny, nx): C-contiguous, native byte order, its own memory, every value finite.
 
@@ -104,49 +114,10 @@ def read_image(path: Path | str, index: int = 0, cancelled: Callable[[], bool] |
     """
     path = Path(path)
     info = read_header(path)
-    if not 0 <= index < info.shape[0]:
-        raise InputError(
-            f"{path} has {info.shape[0]} image(s), so there is no number {index + 1}.",
-            "Choose another.",
-            path,
-        )
+    layout = image_rows(info, index)
     with explained(path):
-        if info.compressed:
-            image = np.ascontiguousarray(_decode(info, index, 1)[0], dtype=np.float32)
-        else:
-            _check_length(info)
-            image = _read_plain(info, index, cancelled)
+        image = read_rows(layout, cancelled)
     return replace_not_finite(image, path) if info.dtype.kind == "f" else image
-
-
-def _read_plain(info: MrcInfo, index: int, cancelled: Callable[[], bool] | None) -> np.ndarray:
-    """Read row blocks into float32. No memory map: a vanished network disk is an error here, not a crash."""
-    _, ny, nx = info.shape
-    image = np.zeros((ny, nx), np.float32)
-    direct = info.dtype == np.dtype(np.float32)
-    rows = max(1, BLOCK_BYTES // (nx * max(info.dtype.itemsize, 4)))
-    scratch = np.empty(0 if direct else rows * nx, info.dtype)
-    with info.path.open("rb", buffering=0) as stream:
-        stream.seek(info.data_offset + index * info.image_bytes)
-        for top in range(0, ny, rows):
-            if cancelled is not None and cancelled():
-                break
-            target = image[top : top + rows].reshape(-1)  # rows are contiguous: a view
-            buffer = target if direct else scratch[: target.size]
-            _fill(stream, buffer.view(np.uint8).data, info)
-            if not direct:
-                target[...] = buffer
-    return image
-
-
-def _fill(stream: Any, view: memoryview, info: MrcInfo) -> None:
-    done = 0
-    while done < len(view):
-        count = stream.readinto(view[done:])
-        if not count:
-            needed = info.data_offset + info.shape[0] * info.image_bytes
-            raise _cut_short(info, needed, info.path.stat().st_size)
-        done += count
 
 
 def replace_not_finite(image: np.ndarray, path: Path | str = "image") -> np.ndarray:

@@ -5,15 +5,17 @@ Rows come in the order of the file, row 0 first; no flip is ever implied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.errors import AppError, InputError
 from core.io.mrc import replace_not_finite
+from core.io.rows import BLOCK_BYTES, RowLayout, cut_short, read_rows
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,65 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
     return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
 
 
-def read_tiff(path: Path | str, index: int = 0) -> np.ndarray:
-    """One page as float32 (ny, nx), every value finite (NaN and infinities become the median)."""
+def tiff_rows(path: Path | str, index: int = 0) -> RowLayout | None:
+    """Where the rows of one page lie; None when it is compressed, tiled or otherwise not row after row."""
+    import tifffile
+
+    path = Path(path)
+    with _explained(path), tifffile.TiffFile(path) as tif:
+        if not 0 <= index < len(tif.pages):
+            raise _no_page(path, len(tif.pages), index)
+        page: Any = tif.pages[index]
+        first = page.keyframe
+        offsets, sizes = page.dataoffsets, page.databytecounts
+        strips_join = len(offsets) > 0 and all(
+            offset + size == following
+            for offset, size, following in zip(offsets[:-1], sizes[:-1], offsets[1:], strict=True)
+        )
+        if not (strips_join and first.is_final and first.dtype is not None and len(page.shape) == 2):
+            return None
+        dtype = np.dtype(tif.byteorder + first.dtype.char)
+        layout = RowLayout(path, int(page.dataoffsets[0]), dtype, (int(page.shape[0]), int(page.shape[1])))
+        if layout.offset + layout.nbytes > path.stat().st_size:
+            raise cut_short(layout, path.stat().st_size)
+    return layout
+
+
+def _no_page(path: Path, pages: int, index: int) -> InputError:
+    return InputError(f"{path} has {pages} page(s), not {index + 1}.", "Choose another.", path)
+
+
+def read_tiff(path: Path | str, index: int = 0, cancelled: Callable[[], bool] | None = None) -> np.ndarray:
+    """One page as float32 (ny, nx), every value finite (NaN and infinities become the median).
+
+    `cancelled` is asked between strips or tiles; when it says yes, the caller must drop what comes back.
+    """
     import tifffile
 
     path = Path(path)
     info = read_tiff_header(path)
     if not 0 <= index < info.shape[0]:
-        raise InputError(f"{path} has {info.shape[0]} page(s), not {index + 1}.", "Choose another.", path)
+        raise _no_page(path, info.shape[0], index)
     with _explained(path), tifffile.TiffFile(path) as tif:
-        pixels = tif.pages[index].asarray()
-    if pixels.shape != info.shape[1:]:
-        raise InputError(f"{path}: page {index + 1} has another size than the first.", "Split it.", path)
-    return replace_not_finite(np.ascontiguousarray(pixels, dtype=np.float32), path)
+        page = tif.pages[index]
+        if tuple(page.shape) != info.shape[1:]:
+            raise InputError(f"{path}: page {index + 1} has another size than the first.", "Split it.", path)
+        layout = tiff_rows(path, index)
+        pixels = read_rows(layout, cancelled) if layout else _decode(page, info.shape[1:], cancelled)
+    return replace_not_finite(pixels, path)
+
+
+def _decode(page: Any, shape: tuple[int, int], cancelled: Callable[[], bool] | None) -> np.ndarray:
+    """Strips or tiles of a compressed page, one after the other, as float32."""
+    if page.keyframe.is_contiguous or 0 in page.keyframe.shaped:  # predictors without compression and such
+        return np.ascontiguousarray(page.asarray(), dtype=np.float32)
+    image = np.zeros(shape, np.float32)
+    for segment, (_, _, top, left, _), size in page.segments(maxworkers=1, sort=True, buffersize=BLOCK_BYTES):
+        if cancelled is not None and cancelled():
+            break
+        target = image[top : top + size[1], left : left + size[2]]
+        if segment is None:
+            target[...] = page.keyframe.nodata
+        else:
+            target[...] = segment[0, : target.shape[0], : target.shape[1], 0]
+    return image

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
+from core.images import streamed
 from core.images.cache import ImageCache
+from core.images.pyramid import Cancelled
 from core.io.mrc import write_mrc
-from workers import image_loader
 from workers.image_loader import ImageLoader
 
 
@@ -80,21 +81,21 @@ def test_only_the_latest_of_500_requests_is_answered(qtbot, loader, files):
 
 def test_a_new_request_cancels_the_build_in_flight(qtbot, loader, files, monkeypatch):
     entered, release, outcomes = threading.Event(), threading.Event(), []
-    build = image_loader.build_pyramid
+    load = streamed.load_pyramid
 
-    def slow_build(image, *args, **kwargs):
-        if image[0, 0] == 1:
+    def slow_load(source, index, cancelled):
+        if source.path == files[1]:
             entered.set()
             assert release.wait(10)
         try:
-            pyramid = build(image, *args, **kwargs)
-        except image_loader.Cancelled:
+            pyramid = load(source, index, cancelled)
+        except Cancelled:
             outcomes.append("cancelled")
             raise
         outcomes.append("built")
         return pyramid
 
-    monkeypatch.setattr(image_loader, "build_pyramid", slow_build)
+    monkeypatch.setattr(streamed, "load_pyramid", slow_load)
     loader.request(files[1])
     assert entered.wait(10)
     with qtbot.waitSignal(loader.loaded) as got:
@@ -102,6 +103,26 @@ def test_a_new_request_cancels_the_build_in_flight(qtbot, loader, files, monkeyp
         release.set()
     assert got.args[0] == ticket
     assert outcomes == ["cancelled", "built"]
+
+
+def test_a_wish_for_what_is_being_prefetched_does_not_start_it_anew(qtbot, loader, files, monkeypatch):
+    entered, release, built = threading.Event(), threading.Event(), []
+    load = streamed.load_pyramid
+
+    def slow_load(source, index, cancelled):
+        entered.set()
+        assert release.wait(10)
+        built.append(source.path)
+        return load(source, index, cancelled)
+
+    monkeypatch.setattr(streamed, "load_pyramid", slow_load)
+    loader.prefetch([files[1], files[2]])
+    assert entered.wait(10)
+    with qtbot.waitSignal(loader.loaded) as got:
+        ticket = loader.request(files[1])
+        release.set()
+    assert got.args[0] == ticket
+    assert built == [files[1]]
 
 
 def test_failures_are_sentences(qtbot, loader, tmp_path):
@@ -119,7 +140,7 @@ def test_a_bug_is_reported_and_the_thread_lives_on(qtbot, loader, files, monkeyp
         raise ZeroDivisionError("bug")
 
     with monkeypatch.context() as patched:
-        patched.setattr(image_loader, "build_pyramid", broken)
+        patched.setattr(streamed, "load_pyramid", broken)
         with qtbot.waitSignal(loader.failed):
             loader.request(files[0])
     with qtbot.waitSignal(loader.loaded):
@@ -146,3 +167,101 @@ def test_stop_in_the_middle_and_twice(qtbot, files):
 
 def test_a_loader_that_was_never_used_can_be_stopped(qtbot):
     ImageLoader(ImageCache(1 << 20)).stop()
+
+
+def large_file(path, side=2304, value=0.0):
+    """Large enough for a preview, and quickly written."""
+    import mrcfile
+
+    with mrcfile.new(path, overwrite=True) as out:
+        out.set_data(np.full((side, side - 100), value, np.int8))
+        out.voxel_size = 1.25
+    return path
+
+
+def test_a_preview_comes_before_a_large_image_but_not_from_the_cache(qtbot, loader, tmp_path):
+    path = large_file(tmp_path / "big.mrc", value=7)
+    heard = []
+    loader.previewed.connect(lambda ticket, pyramid: heard.append(("preview", ticket, pyramid)))
+    loader.loaded.connect(lambda ticket, pyramid: heard.append(("whole", ticket, pyramid)))
+    ticket = loader.request(path)
+    qtbot.waitUntil(lambda: len(heard) == 2)
+    assert [(kind, number) for kind, number, _ in heard] == [("preview", ticket), ("whole", ticket)]
+    preview, whole = heard[0][2], heard[1][2]
+    assert preview.finest > 0 == whole.finest
+    assert preview.shape == whole.shape == (2304, 2204)
+    assert (preview.name, preview.n, preview.index) == (whole.name, whole.n, whole.index) == ("big.mrc", 1, 0)
+    assert preview.pixel_size_a == whole.pixel_size_a == pytest.approx(1.25)
+    assert np.all(preview.levels[0] == 7)
+    again = loader.request(path)
+    qtbot.waitUntil(lambda: len(heard) == 3)
+    assert heard[2][:2] == ("whole", again)
+
+
+def browse(qtbot, folder, count, side, steps, budget):
+    """Next and previous as fast as keys repeat, then rest; returns what was heard, the tickets and the cache."""
+    paths = [large_file(folder / f"m{k:02d}.mrc", side, k) for k in range(count)]
+    cache = ImageCache(budget)
+    loader = ImageLoader(cache)
+    heard, used, asked = [], [], []
+    rng = np.random.default_rng(1)
+
+    def listen(kind):
+        def slot(ticket, pyramid):
+            heard.append((kind, ticket, len(asked), pyramid.name, float(pyramid.levels[-1][0, 0])))
+            used.append(cache.stats().used_bytes)
+
+        return slot
+
+    loader.previewed.connect(listen("preview"))
+    loader.loaded.connect(listen("whole"))
+    place = 0
+    for number in range(steps):
+        place = (place + (1 if rng.random() < 0.7 else -1)) % count
+        asked.append((loader.request(paths[place]), paths[place].name, float(place)))
+        if number % 5 == 4:
+            loader.prefetch([paths[(place + 1) % count], paths[(place - 1) % count]])
+        qtbot.wait(1) if number % 3 == 0 else None  # now and then something may be delivered
+    last = asked[-1]
+    qtbot.waitUntil(lambda: bool(heard) and heard[-1][:2] == ("whole", last[0]), timeout=20_000)
+    qtbot.waitUntil(lambda: not loader._thread._neighbours and loader._thread._working_on is None, timeout=20_000)
+    loader.stop()
+    assert heard[-1][3:] == last[1:]
+    for _, ticket, so_far, name, value in heard:
+        assert so_far == ticket, "an answer for an older request was delivered"
+        assert (ticket, name, value) == asked[ticket - 1]
+    assert max(used) <= budget
+    assert cache.stats().used_bytes <= budget
+
+
+def test_500_fast_steps_over_60_files_end_on_the_right_one(qtbot, tmp_path):
+    browse(qtbot, tmp_path, 60, 1024, 500, 32 << 20)
+
+
+def test_fast_steps_over_files_with_previews(qtbot, tmp_path):
+    browse(qtbot, tmp_path, 6, 2304, 200, 80 << 20)
+
+
+@pytest.mark.slow
+def test_500_fast_steps_over_60_large_files(qtbot, tmp_path):
+    browse(qtbot, tmp_path, 60, 4096, 500, 256 << 20)
+
+
+def test_frames_of_a_stack_are_prefetched_with_one_header(qtbot, loader, tmp_path, monkeypatch):
+    from core.images import source
+
+    opened = []
+    open_source = source.open_source
+    monkeypatch.setattr(source, "open_source", lambda path: opened.append(path) or open_source(path))
+    path = tmp_path / "s.mrcs"
+    write_mrc(path, np.stack([np.full((20, 30), k, np.float32) for k in range(9)]), 1.0)
+    with qtbot.waitSignal(loader.loaded):
+        loader.request(path, 4)
+    loader.prefetch_frames(path, [5, 3, 6, 99])
+    qtbot.waitUntil(lambda: loader._thread._cache.stats().items == 4)
+    hits = loader._thread._cache.stats().hits
+    with qtbot.waitSignal(loader.loaded) as got:
+        loader.request(path, 6)
+    assert got.args[1].levels[0][0, 0] == 6
+    assert loader._thread._cache.stats().hits == hits + 1
+    assert opened == [path]

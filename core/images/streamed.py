@@ -1,0 +1,73 @@
+"""A pyramid straight from a file: rows are read, converted and halved block by block while they are in the cache.
+
+Everything is touched once, and memory never exceeds the pyramid and one block. Halving lives in pyramid.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from core.images.pyramid import (
+    Cancelled,
+    Pyramid,
+    build_pyramid,
+    empty_levels,
+    halve_into,
+    halve_rows,
+    level_shapes,
+    ranges_of,
+)
+from core.images.source import ImageSource
+from core.io.mrc import replace_not_finite
+from core.io.rows import RowLayout, open_rows
+
+_DEPTH = 2  # levels made of a block at once; the calls for smaller ones cost more than the memory they spare
+
+
+def _never() -> bool:
+    return False
+
+
+def load_pyramid(source: ImageSource, index: int = 0, cancelled: Callable[[], bool] | None = None) -> Pyramid:
+    """Image `index` of a file with all its levels, every value finite; `Cancelled` within a block of `cancelled()`."""
+    stop = cancelled or _never
+    layout = source.rows(index)
+    if layout is None:
+        image = source.read(index, stop)
+        if stop():
+            raise Cancelled
+        return build_pyramid(image, source.pixel_size_a, source.path.name, source.n, index, stop)
+    levels = _read_levels(layout, stop)
+    return Pyramid(tuple(levels), source.pixel_size_a, source.path.name, source.n, index, ranges_of(levels, stop))
+
+
+def _read_levels(layout: RowLayout, stop: Callable[[], bool]) -> list[np.ndarray]:
+    ny, nx = layout.shape
+    levels = empty_levels(level_shapes(ny, nx))
+    rows = layout.block_rows()
+    depth = min(_DEPTH, rows.bit_length() - 1, len(levels) - 1)
+    scratch = np.empty((rows // 2) * nx, np.float32)
+    with open_rows(layout) as reader, np.errstate(invalid="ignore", over="ignore"):  # infinities: see below
+        for top in range(0, ny, rows):
+            if stop():
+                raise Cancelled
+            block = levels[0][top : top + rows]
+            reader.read(top, block)
+            for number in range(1, depth + 1):  # `rows` is a power of two: blocks of every level begin at its pixels
+                half = levels[number][top >> number : (top + rows) >> number]
+                halve_rows(block, half, scratch)
+                block = half
+        _halve_rest(levels, depth, stop)
+    # A mean is finite only when all its pixels are: one look at the last level for the normal case.
+    if layout.dtype.kind == "f" and not np.isfinite(levels[-1]).all():
+        replace_not_finite(levels[0], layout.path)
+        _halve_rest(levels, 0, stop)
+    return levels
+
+
+def _halve_rest(levels: list[np.ndarray], done: int, stop: Callable[[], bool]) -> None:
+    for finer, coarser in itertools.pairwise(levels[done:]):
+        halve_into(finer, coarser, stop)
