@@ -1,7 +1,7 @@
 """Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
 
-Its parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_picks.py the noise
-file, home_jobs.py its jobs.
+Its parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_areas.py areas and menus,
+home_picks.py the noise file, home_jobs.py its jobs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.errors import show_error
-from app.session import Session
+from app.session import Session, config_dir
+from app.tabs.home_areas import Areas
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
 from app.tabs.home_marks import NONE, Marks
-from app.tabs.home_panel import HomePanel, default_box
-from app.tabs.home_picks import NoiseFile
+from app.tabs.home_panel import TOOLS, HomePanel, default_box
+from app.tabs.home_picks import NoiseFile, keys_for
 from app.viewer.image_view import ImageView
+from app.viewer.schemes import scheme
 from app.widgets.empty_page import EmptyPage
 from core.errors import AppError
 from workers.image_loader import ImageLoader
@@ -36,15 +38,17 @@ class HomeTab(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.noise = NoiseFile(self)
+        self.noise = NoiseFile(self, config_dir() / "journal")
         self.files = HomeFiles(session, self.noise, self)
+        self.noise.names = lambda names: keys_for(names, self.files.files, self._keys())
         self.loader = ImageLoader(session.cache, self)
         self.view = ImageView()
         self.panel = HomePanel(
-            lambda p: str(self.noise.picks.count(self.files.key(p)) or ""),
+            self._noise_text,
             lambda p: str(len(self.files.particles.get(p, NONE)) or ""),
         )
         self.marks = Marks(self.view, self.panel, self.files, self.noise, self._key)
+        self.areas = Areas(self.marks)
         self.empty = EmptyPage()
         self.jobs = HomeJobs(session, self)
         self._ticket = -1
@@ -85,6 +89,9 @@ class HomeTab(QWidget):
         self.loader.loaded.connect(self._on_loaded)
         self.loader.failed.connect(self._on_load_failed)
         panel.list.selected.connect(self._show)
+        panel.tool_chosen.connect(self._choose_tool)
+        panel.scheme_chosen.connect(self.set_scheme)
+        self.marks.gestures.tool_changed.connect(panel.show_tool)
         panel.sizes_changed.connect(self._on_sizes)
         panel.load_noise.connect(self._load_noise)
         panel.save_noise_as.connect(self.export_noise)
@@ -104,7 +111,8 @@ class HomeTab(QWidget):
         self.files.positions_changed.connect(self._on_positions)
         self.files.failed.connect(self._on_read_failed)
         self.noise.changed.connect(self._refresh_noise)
-        self.noise.saved.connect(panel.show_saved)
+        self.noise.saved.connect(self._on_saved)
+        self.noise.recovered.connect(lambda news: self._say(news, 15000))
         self.noise.failed.connect(lambda err: show_error(self, err))
 
     def _shortcuts(self) -> None:
@@ -113,7 +121,11 @@ class HomeTab(QWidget):
             (("Ctrl+Shift+Z", "Ctrl+Y"), self.marks.redo),
             (("N", "PgDown"), lambda: self.panel.list.step(1)),
             (("P", "PgUp"), lambda: self.panel.list.step(-1)),
+            (("Home",), lambda: self.panel.list.selectRow(0)),
+            (("End",), lambda: self.panel.list.selectRow(len(self.panel.list.files) - 1)),
             (("X",), self.marks.toggle),
+            (("Ctrl+A",), self.marks.select_all),
+            *(((key,), lambda name=name: self._choose_tool(name)) for name, (_, _, key) in TOOLS.items()),
         ):
             for key in keys:
                 shortcut = QShortcut(QKeySequence(key), self)
@@ -127,6 +139,18 @@ class HomeTab(QWidget):
         self.panel.box_follows = bool(home.get("box_follows", True))
         self.panel.diameter.set_value(diameter)
         self.noise.box_size = self.panel.box.value()
+        self.set_scheme(str(home.get("scheme", "")))
+
+    def set_scheme(self, name: str) -> None:
+        """What the mouse buttons do while picking: one of app/viewer/schemes.py, remembered."""
+        chosen = scheme(name)
+        self.marks.gestures.set_scheme(chosen)
+        self.panel.show_scheme(chosen.name)
+        self.session.settings.home["scheme"] = chosen.name
+
+    def _choose_tool(self, name: str) -> None:
+        self.marks.gestures.set_tool(name)
+        self.view.setFocus()  # Escape, Enter and Backspace go to the tool
 
     def _say(self, text: str, ms: int = 6000) -> None:
         self.session.message.emit(text, ms)
@@ -189,7 +213,7 @@ class HomeTab(QWidget):
         self._shown = path
         self.marks.forget_drag()
         self.view.set_message(f"Loading {path.name} …")
-        self.marks.draw()
+        self._refresh_noise("")
         self._ticket = self.loader.request(path)
         self.loader.prefetch(self.panel.list.neighbours())
 
@@ -209,16 +233,28 @@ class HomeTab(QWidget):
     def _key(self) -> str:
         return self.files.key(self._shown) if self._shown else ""
 
+    def _keys(self) -> dict[Path, str]:
+        return {path: self.files.key(path) for path in self.files.files}
+
+    def _noise_text(self, path: Path) -> str:
+        """What the list says about the noise boxes of a micrograph."""
+        key = self.files.key(path)
+        return "none" if self.noise.picks.is_empty(key) else str(self.noise.picks.count(key) or "")
+
+    def _on_saved(self, path: str) -> None:
+        if not self.noise.picks.dirty:
+            self.panel.show_saved(path)
+
     def _refresh_noise(self, _: str) -> None:
-        picks = self.noise.picks
-        on = len(picks.names())
-        self.panel.noise_total.setText(f"{picks.total()} on {on} micrograph{'s' * (on != 1)}")
+        picks, key = self.noise.picks, self._key()
+        counts = (picks.count(key), picks.total(), len(picks.names()))
+        self.panel.show_counts(*counts, len(picks.selection(key)), picks.is_empty(key))
         self.panel.noise_path.setText(str(self.noise.path or "no file yet"))
         if picks.dirty or not picks.total():
             self.panel.saved_mark.setText("")
         self.panel.undo_button.setEnabled(picks.can_undo)
         self.panel.redo_button.setEnabled(picks.can_redo)
-        self.panel.clear_button.setEnabled(picks.count(self._key()) > 0)
+        self.panel.delete_button.setEnabled(bool(picks.total() or picks.areas(key)))
         self.panel.list.files_model.refresh()
         self.marks.draw()
 
@@ -275,5 +311,5 @@ class HomeTab(QWidget):
 
     def close_tab(self) -> None:
         """Save what waits and end the threads."""
-        self.noise.flush()
+        self.noise.close()
         self.loader.stop()

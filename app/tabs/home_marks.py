@@ -1,22 +1,43 @@
-"""Marks over the micrograph on Home: what a click, a drag, undo and redo do to the noise boxes.
+"""Marks over the micrograph on Home: what clicks, drags and keys do to the noise boxes.
 
-Where the boxes are kept, and which places are refused, is home_picks.py.
+Where the boxes are kept is home_picks.py, which places are refused home_refusal.py, excluded areas, the tick and the
+menus home_areas.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QCursor, QPainter
+from PySide6.QtWidgets import QToolTip
 
 from app.tabs.home_files import HomeFiles
 from app.tabs.home_panel import HomePanel
-from app.tabs.home_picks import NoiseFile, refusal
-from app.viewer.boxes import NOISE_COLOUR, PARTICLE_COLOUR, BoxLayer
+from app.tabs.home_picks import NoiseFile
+from app.tabs.home_refusal import refusal, refused_among
+from app.viewer.areas import AreaLayer, SketchLayer
+from app.viewer.boxes import NOISE_COLOUR, PARTICLE_COLOUR, REFUSED_COLOUR, BoxLayer
+from app.viewer.gestures import Gestures
 from app.viewer.image_view import ImageView
+from app.viewer.picks import PickList
+from app.viewer.view_model import ViewModel
 
 NONE = np.empty((0, 2))
+_HIT_PX = 5  # logical px: a box that is smaller on the screen can still be hit
+_TOGGLE = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
+
+
+@dataclass(frozen=True)
+class RefusedPatches:
+    """Places that automatic picking did not take: centres (n, 2) x, y in px, side in px, and a reason for each."""
+
+    centres: np.ndarray
+    size: float
+    reasons: Sequence[str]
 
 
 class Marks(QObject):
@@ -29,109 +50,277 @@ class Marks(QObject):
     ) -> None:
         """`shown()` is the key of the micrograph on the screen, "" when there is none."""
         super().__init__(view)
-        self._view, self._panel, self._files, self._noise, self._key = view, panel, files, noise, shown
-        self._drag: tuple[int, float, float] | None = None
+        self.view, self.panel, self.files, self.noise, self.key = view, panel, files, noise, shown
+        self.refused: dict[Path, RefusedPatches] = {}
+        self._drag: tuple[np.ndarray, float, float] | None = None  # rows that move, and where it began
+        self._stroke: tuple[float, float] | None = None
+        self._erasing = False
+        self._sketch, self._areas = SketchLayer(), AreaLayer()
         view.set_picking(True)
-        view.clicked.connect(self._add)
-        view.erase_requested.connect(self._erase)
-        view.drag_started.connect(self._drag_begin)
-        view.dragged.connect(self._drag_move)
-        view.drag_finished.connect(self._drag_end)
-        view.size_step.connect(lambda by: panel.box.setValue(panel.box.value() + 4 * by))
+        view.scene.overlays.append(self._paint_over)
+        self.gestures.hit = self._hit
+        self.gestures.has_selection = lambda: bool(len(self.selection))
+        self._connect(self.gestures)
+        view.cursor_moved.connect(self._explain)
         panel.visibility_changed.connect(self.draw)
-        panel.clear.connect(lambda: noise.picks.clear(shown()))
         panel.undo.connect(self.undo)
         panel.redo.connect(self.redo)
 
-    def _positions(self) -> np.ndarray:
-        return self._noise.picks.positions(self._key())
+    def _connect(self, gestures: Gestures) -> None:
+        gestures.clicked.connect(self._add)
+        gestures.select_requested.connect(self._select)
+        gestures.erase_started.connect(self._erase_begin)
+        gestures.erase_requested.connect(self._erase)
+        gestures.erase_finished.connect(self._erase_end)
+        gestures.drag_started.connect(self._drag_begin)
+        gestures.dragged.connect(self._drag_move)
+        gestures.drag_finished.connect(self._drag_end)
+        gestures.band_changed.connect(lambda x0, y0, x1, y1: self.sketch(SketchLayer(frame=(x0, y0, x1, y1))))
+        gestures.band_finished.connect(self._band)
+        gestures.nudged.connect(self._nudge)
+        gestures.delete_requested.connect(self.delete_selected)
+        gestures.deselect_requested.connect(self.deselect)
+        gestures.size_step.connect(lambda by: self.panel.box.setValue(self.panel.box.value() + 4 * by))
 
-    def _particles(self) -> np.ndarray:
-        path = self._files.path_of(self._key())
-        return self._files.particles.get(path, NONE) if path else NONE
+    # -- what is there ------------------------------------------------------------------------------------
+
+    @property
+    def gestures(self) -> Gestures:
+        """Those of the view."""
+        return self.view.gestures
+
+    @property
+    def picks(self) -> PickList:
+        """All noise boxes."""
+        return self.noise.picks
+
+    @property
+    def selection(self) -> np.ndarray:
+        """Selected rows of the micrograph that is shown."""
+        return self.picks.selection(self.key())
+
+    @property
+    def particles(self) -> np.ndarray:
+        """(n, 2) of the micrograph that is shown."""
+        path = self.files.path_of(self.key())
+        return self.files.particles.get(path, NONE) if path else NONE
+
+    def _reach(self) -> float:
+        """How far from its centre a box can be hit, in image px."""
+        on_screen = _HIT_PX * self.view.canvas.ratio / self.view.model.zoom
+        return max(self.panel.box.value() / 2, on_screen)
+
+    def _hit(self, x: float, y: float) -> bool:
+        shown = self.panel.show_noise.isChecked()
+        return shown and self.picks.nearest(self.key(), x, y, self._reach()) is not None
+
+    # -- drawing ------------------------------------------------------------------------------------------
 
     def draw(self, moving: np.ndarray | None = None) -> None:
-        """Draw particles and noise boxes; `moving` replaces the positions while one is dragged."""
-        boxes = self._positions() if moving is None else moving
-        panel = self._panel
-        shown = panel.show_particles.isChecked()
-        circles = BoxLayer(self._particles(), panel.diameter.value(), PARTICLE_COLOUR, "circle", "Particles", shown)
-        shown = panel.show_noise.isChecked()
-        squares = BoxLayer(boxes, panel.box.value(), NOISE_COLOUR, "box", "Noise boxes", shown)
-        self._view.set_layers([circles, squares])
+        """Draw all marks; `moving` replaces the positions of the boxes while some are dragged."""
+        key, panel = self.key(), self.panel
+        boxes = self.picks.view(key) if moving is None else moving
+        noise, particles = panel.show_noise.isChecked(), panel.show_particles.isChecked()
+        size = panel.box.value()
+        layers = [
+            BoxLayer(self.particles, panel.diameter.value(), PARTICLE_COLOUR, "circle", "Particles", particles),
+            BoxLayer(boxes, size, NOISE_COLOUR, "box", "Noise boxes", noise, selected=self.selection),
+        ]
+        refused = self._refused_layer()
+        self._areas = AreaLayer(self.picks.areas(key), visible=noise)
+        self.view.set_layers([refused, *layers] if refused is not None else layers)
+
+    def _paint_over(self, painter: QPainter, model: ViewModel, ratio: float) -> None:
+        self._areas.draw(painter, model, ratio)
+        self._sketch.draw(painter, model, ratio)
+
+    def sketch(self, layer: SketchLayer) -> None:
+        """Draw what is being drawn just now."""
+        self._sketch = layer
+        self.view.scene.changed()
+
+    def _refused_layer(self) -> BoxLayer | None:
+        path = self.files.path_of(self.key())
+        found = self.refused.get(path) if path else None
+        if found is None or not self.panel.show_refused.isChecked():
+            return None
+        notes = tuple(found.reasons)
+        return BoxLayer(found.centres, found.size, REFUSED_COLOUR, "dashed", "Refused", width=1.0, notes=notes)
+
+    def set_refused(self, refused: Mapping[Path, RefusedPatches]) -> None:
+        """Show where automatic picking found no noise box, and why (on hovering)."""
+        self.refused = dict(refused)
+        self.panel.set_refused(sum(len(r.centres) for r in self.refused.values()))
+        self.draw()
+
+    def _explain(self, x: float, y: float, _: float) -> None:
+        layer = self._refused_layer() if self.refused else None
+        note = layer.note_at(x, y) if layer is not None and not np.isnan(x) else ""
+        if note:
+            QToolTip.showText(QCursor.pos(), note, self.view.canvas)
+        elif self.refused:
+            QToolTip.hideText()
 
     def toggle(self) -> None:
         """Hide or show all marks."""
-        shown = not (self._panel.show_noise.isChecked() or self._panel.show_particles.isChecked())
-        self._panel.show_noise.setChecked(shown)
-        self._panel.show_particles.setChecked(shown)
+        shown = not (self.panel.show_noise.isChecked() or self.panel.show_particles.isChecked())
+        self.panel.show_noise.setChecked(shown)
+        self.panel.show_particles.setChecked(shown)
 
     def forget_drag(self) -> None:
         """Another micrograph is shown."""
-        self._drag = None
+        self._drag, self._sketch = None, SketchLayer()
+        self._erase_end()
+        self.gestures.polygon.cancel()
+        self.picks.select(self.key(), ())
 
-    def _refused(self, x: float, y: float, skip: int | None = None) -> str:
-        if self._view.pyramid is None or not self._key():
+    # -- adding and deleting ------------------------------------------------------------------------------
+
+    def not_ready(self) -> str:
+        """Why nothing can be marked now; empty when it can."""
+        if self.view.pyramid is None or not self.key():
             return "The micrograph is still loading."
-        if self._files.reading:
-            return "The positions are still being read."
-        others = self._positions()
-        if skip is not None:
-            others = np.delete(others, skip, axis=0)
-        box, diameter = self._panel.box.value(), self._panel.diameter.value()
-        return refusal(x, y, box, self._view.pyramid.shape, self._particles(), diameter, others)
+        return "The positions are still being read." if self.files.reading else ""
+
+    def _refusal(self, x: float, y: float) -> str:
+        if wait := self.not_ready():
+            return wait
+        key, box, shape = self.key(), self.panel.box.value(), self._shape()
+        others, areas = self.picks.view(key), self.picks.areas(key)
+        return refusal(x, y, box, shape, self.particles, self.panel.diameter.value(), others, areas)
+
+    def _shape(self) -> tuple[int, int]:
+        pyramid = self.view.pyramid
+        return pyramid.shape if pyramid is not None else (0, 0)
 
     def _add(self, x: float, y: float, _: object) -> None:
-        reason = self._refused(x, y)
+        reason = self._refusal(round(x), round(y))
         if reason:
             self.said.emit(reason)
             return
-        self._panel.show_noise.setChecked(True)
-        self._noise.picks.add(self._key(), round(x), round(y))
+        self.panel.show_noise.setChecked(True)
+        self.picks.select(self.key(), ())
+        self.picks.add(self.key(), round(x), round(y))
+
+    def _erase_begin(self) -> None:
+        self._erase_end()
+        self._erasing = True
+        self.picks.begin()
 
     def _erase(self, x: float, y: float) -> None:
-        self._noise.picks.remove_near(self._key(), x, y, self._panel.box.value() / 2)
+        key, reach = self.key(), self._reach()
+        if not self.panel.show_noise.isChecked():
+            return
+        if self._stroke is None:
+            self.picks.remove_near(key, x, y, reach)
+        else:  # fast strokes skip pixels, not boxes
+            self.picks.remove(key, self.picks.along(key, self._stroke, (x, y), reach))
+        self._stroke = (x, y)
+
+    def _erase_end(self) -> None:
+        if self._erasing:
+            self.picks.end()
+        self._stroke, self._erasing = None, False
+
+    def delete_selected(self) -> None:
+        """Delete the boxes that are selected."""
+        if not self.picks.remove_selected(self.key()):
+            self.said.emit("Nothing is selected: click on a box, or drag a frame with Alt held.")
+
+    # -- selecting and moving -----------------------------------------------------------------------------
+
+    def _select(self, x: float, y: float, modifiers: Qt.KeyboardModifier) -> None:
+        index = self.picks.nearest(self.key(), x, y, self._reach())
+        rows = set() if index is None else {index}
+        if modifiers & _TOGGLE:
+            rows ^= set(self.selection.tolist())
+        self.picks.select(self.key(), rows)
+
+    def _band(self, x0: float, y0: float, x1: float, y1: float, modifiers: Qt.KeyboardModifier) -> None:
+        rows = self.picks.within(self.key(), x0, y0, x1, y1)
+        if modifiers & _TOGGLE:
+            rows = np.union1d(rows, self.selection)
+        self._sketch = SketchLayer()
+        self.picks.select(self.key(), rows)
+        self.view.scene.changed()
+
+    def select_all(self) -> None:
+        """Select every box of this micrograph."""
+        self.picks.select(self.key(), range(self.picks.count(self.key())))
+
+    def deselect(self) -> None:
+        """Select nothing."""
+        self.picks.select(self.key(), ())
 
     def _drag_begin(self, x: float, y: float) -> None:
-        index = self._noise.picks.nearest(self._key(), x, y, self._panel.box.value() / 2)
-        self._drag = None if index is None else (index, x, y)
+        index = self.picks.nearest(self.key(), x, y, self._reach())
+        self._drag = None
+        if index is None or not self.panel.show_noise.isChecked():
+            return
+        if index not in self.selection:
+            self.picks.select(self.key(), [index])
+        self._drag = (self.selection, x, y)
 
-    def _moved(self, drag: tuple[int, float, float], x: float, y: float) -> tuple[float, float]:
-        index, x0, y0 = drag
-        at = self._positions()[index]
-        return float(round(at[0] + x - x0)), float(round(at[1] + y - y0))
+    def _moved(self, x: float, y: float) -> np.ndarray:
+        """Where the dragged rows are when the pointer is at (x, y)."""
+        if self._drag is None:
+            return NONE
+        rows, x0, y0 = self._drag
+        shift = np.rint((x - x0, y - y0))
+        return np.rint(self.picks.view(self.key())[rows]) + shift
 
     def _drag_move(self, x: float, y: float) -> None:
         if self._drag is not None:
-            positions = self._positions()
-            positions[self._drag[0]] = self._moved(self._drag, x, y)
+            positions = self.picks.positions(self.key())
+            positions[self._drag[0]] = self._moved(x, y)
             self.draw(positions)
 
     def _drag_end(self, x: float, y: float) -> None:
         if self._drag is None:
             return
-        drag, self._drag = self._drag, None
-        target = self._moved(drag, x, y)
-        reason = self._refused(*target, skip=drag[0])
+        rows, target = self._drag[0], self._moved(x, y)
+        self._drag = None
+        reason = self._refused_move(rows, target)
         if reason:
             self.said.emit(reason)
             self.draw()
         else:
-            self._noise.picks.move(self._key(), drag[0], *target)
+            self.picks.move_many(self.key(), rows, target)
+
+    def _nudge(self, dx: int, dy: int) -> None:
+        rows = self.selection
+        reason = self._refused_move(rows, self.picks.view(self.key())[rows] + (dx, dy), alone=False)
+        if reason:
+            self.said.emit(reason)
+        else:
+            self.picks.nudge(self.key(), rows, dx, dy)
+
+    def _refused_move(self, rows: np.ndarray, target: np.ndarray, alone: bool = True) -> str:
+        """Why rows may not go there; a single box (`alone`) also keeps clear of the other boxes."""
+        if wait := self.not_ready():
+            return wait
+        key, box, diameter = self.key(), self.panel.box.value(), self.panel.diameter.value()
+        areas = self.picks.areas(key)
+        if alone and len(rows) == 1:
+            others, (x, y) = np.delete(self.picks.view(key), rows, axis=0), target[0]
+            return refusal(x, y, box, self._shape(), self.particles, diameter, others, areas)
+        return refused_among(target, box, self._shape(), self.particles, diameter, areas)
+
+    # -- history ------------------------------------------------------------------------------------------
 
     def undo(self) -> None:
         """Take the last change back and show the micrograph where it was."""
-        self._after_replay(self._noise.picks.undo(), "Nothing to undo.")
+        self._after_replay(self.picks.undo(), "Nothing to undo.")
 
     def redo(self) -> None:
         """Do the change again."""
-        self._after_replay(self._noise.picks.redo(), "Nothing to redo.")
+        self._after_replay(self.picks.redo(), "Nothing to redo.")
 
     def _after_replay(self, key: str | None, nothing: str) -> None:
-        self._drag = None
+        self._drag, self._stroke, self._erasing = None, None, False
         if key is None:
             self.said.emit(nothing)
         elif key:
-            path = self._files.path_of(key)
+            path = self.files.path_of(key)
             if path is not None:
-                self._panel.list.show_file(path)
+                self.panel.list.show_file(path)

@@ -6,11 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTime, Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QMenu, QVBoxLayout
+from PySide6.QtGui import QActionGroup
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFrame, QGridLayout, QMenu, QPushButton, QToolButton, QVBoxLayout
 
+from app.viewer.schemes import DEFAULT, SCHEMES
 from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
 from app.widgets.number_boxes import FloatBox, IntBox
+
+TOOLS = {  # name: text, what it does, key
+    "pick": ("Pick", "Add, move and delete noise boxes", "V"),
+    "select": ("Select", "Select boxes with a frame, to move or delete them together", "S"),
+    "polygon": ("Exclude", "Draw an area without noise boxes: carbon, ice, foil", "E"),
+    "hand": ("Hand", "Drag the micrograph", "H"),
+    "measure": ("Measure", "Drag from one place to another to measure the distance", "M"),
+}
 
 
 def default_box(diameter: float) -> int:
@@ -26,7 +36,9 @@ class HomePanel(QFrame):
     save_noise_as = Signal()
     load_particles = Signal()
     pick = Signal()
-    clear = Signal()
+    empty_changed = Signal(bool)  # the user ticked or unticked "no noise here"
+    tool_chosen = Signal(str)
+    scheme_chosen = Signal(str)
     undo = Signal()
     redo = Signal()
     forward = Signal()
@@ -37,6 +49,7 @@ class HomePanel(QFrame):
         self.setObjectName("side")
         self.box_follows = True  # the particle diameter, until somebody chooses a box
         self._following = False
+        self._marked = False  # there are noise boxes
         self.list = MicrographList(
             [
                 ("Noise", noise_count, "Noise boxes on this micrograph"),
@@ -67,6 +80,46 @@ class HomePanel(QFrame):
         self.box.setAccessibleName("Box size")
         self.box.setToolTip("Side of a noise box (Ctrl+wheel over the micrograph)")
         self.box_a = label("", "muted")
+        self.empty_tick = QCheckBox("No noise here")
+        self.empty_tick.setToolTip("This micrograph has no noise boxes on purpose: it was looked at and left out")
+        self.empty_tick.clicked.connect(self.empty_changed)
+        self.selected_count = label("", "muted")
+        self.show_refused = QCheckBox("Refused")
+        self.show_refused.setChecked(True)
+        self.show_refused.setToolTip("Places that automatic picking did not take; the pointer on one tells why")
+        self.show_refused.toggled.connect(self.visibility_changed)
+        self.show_refused.hide()
+        self.box.edited.connect(self._on_box)
+        self.show_noise.toggled.connect(self.visibility_changed)
+        part = column(spacing=6)
+        part.addLayout(row(self.show_noise, None, self.noise_total))
+        part.addLayout(self._tools())
+        part.addLayout(row(label("Box size"), self.box, self.box_a, None))
+        part.addLayout(row(self.empty_tick, self.show_refused, None, self.selected_count))
+        part.addLayout(self._file())
+        part.addLayout(self._commands())
+        return part
+
+    def _tools(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        group = QButtonGroup(self)
+        self.tools: dict[str, QToolButton] = {}
+        for place, (name, (text, tip, key)) in enumerate(TOOLS.items()):
+            tool = QToolButton()
+            tool.setText(text)
+            tool.setCheckable(True)
+            tool.setToolTip(f"{tip} ({key})")
+            tool.setAccessibleName(f"{text}: {tip}")
+            tool.clicked.connect(lambda _=False, name=name: self.tool_chosen.emit(name))
+            group.addButton(tool)
+            grid.addWidget(tool, 0, place)
+            self.tools[name] = tool
+        self.tools["pick"].setChecked(True)
+        grid.setColumnStretch(len(TOOLS), 1)
+        return grid
+
+    def _file(self) -> QVBoxLayout:
         self.noise_path = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
         self.noise_path.setAccessibleName("File of the noise boxes")
         self.saved_mark = label("", "good")
@@ -75,29 +128,51 @@ class HomePanel(QFrame):
         menu.addAction("Load noise boxes…", self.load_noise.emit)
         menu.addAction("Save to another file…", self.save_noise_as.emit)
         file_button.setMenu(menu)
+        line = row(self.noise_path, self.saved_mark, file_button)
+        line.setStretch(0, 1)
+        part = column()
+        part.addLayout(line)
+        return part
+
+    def _commands(self) -> QVBoxLayout:
         self.pick_button = button("Pick automatically", tip="Find empty places between the particles of the STAR file")
         self.undo_button = button("Undo", tip="Ctrl+Z")
         self.redo_button = button("Redo", tip="Ctrl+Shift+Z")
-        self.clear_button = button("Clear", tip="Delete the noise boxes of this micrograph (undo brings them back)")
+        self.delete_button = button("Delete", tip="Delete many boxes or excluded areas at once (undo brings them back)")
+        self.clear_menu = QMenu(self.delete_button)
+        self.delete_button.setMenu(self.clear_menu)
         for widget, signal in (
             (self.pick_button, self.pick),
             (self.undo_button, self.undo),
             (self.redo_button, self.redo),
-            (self.clear_button, self.clear),
         ):
             widget.clicked.connect(signal)
-        self.box.edited.connect(self._on_box)
-        self.show_noise.toggled.connect(self.visibility_changed)
-        sizes = row(label("Box size"), self.box, self.box_a, None)
-        file_row = row(self.noise_path, self.saved_mark, file_button)
-        file_row.setStretch(0, 1)
+        self.scheme_button = self._schemes()
         part = column(spacing=6)
-        part.addLayout(row(self.show_noise, None, self.noise_total))
-        part.addLayout(sizes)
-        part.addLayout(file_row)
-        part.addWidget(self.pick_button)
-        part.addLayout(row(self.undo_button, self.redo_button, self.clear_button))
+        first = row(self.pick_button, self.scheme_button)
+        first.setStretch(0, 1)
+        part.addLayout(first)
+        part.addLayout(row(self.undo_button, self.redo_button, self.delete_button))
         return part
+
+    def _schemes(self) -> QPushButton:
+        """Which program's mouse buttons to use."""
+        chooser = button("Mouse", tip="Use the mouse buttons of a program you know; ? shows them all")
+        chooser.setAccessibleName("Scheme of the mouse buttons")
+        menu = QMenu(chooser)
+        menu.setToolTipsVisible(True)
+        group = QActionGroup(menu)
+        self.scheme_actions = {}
+        for name, scheme in SCHEMES.items():
+            action = menu.addAction(name)
+            action.setCheckable(True)
+            action.setToolTip(scheme.about)
+            action.triggered.connect(lambda _=False, name=name: self.scheme_chosen.emit(name))
+            group.addAction(action)
+            self.scheme_actions[name] = action
+        self.scheme_actions[DEFAULT.name].setChecked(True)
+        chooser.setMenu(menu)
+        return chooser
 
     def _particles(self) -> QVBoxLayout:
         self.show_particles = QCheckBox("Particles")
@@ -127,12 +202,33 @@ class HomePanel(QFrame):
 
     def _on_diameter(self) -> None:
         wanted = default_box(self.diameter.value())
-        marked = not self.noise_total.text().startswith("0")
-        if self.box_follows and (wanted < self.box.value() or not marked):  # boxes never grow over particles
+        if self.box_follows and (wanted < self.box.value() or not self._marked):  # boxes never grow over particles
             self._following = True
             self.box.set_value(wanted)
             self._following = False
         self.sizes_changed.emit()
+
+    def show_counts(self, here: int, total: int, on: int, selected: int, empty: bool) -> None:
+        """Boxes on this micrograph, on all, on how many; how many are selected; the tick of this micrograph."""
+        self._marked = total > 0
+        self.noise_total.setText(f"{here} here, {total} in all")
+        self.noise_total.setToolTip(f"{total} noise boxes on {on} micrograph{'s' * (on != 1)}")
+        self.selected_count.setText(f"{selected} selected" if selected else "")
+        self.empty_tick.setChecked(empty)
+        self.empty_tick.setEnabled(not here)
+
+    def set_refused(self, count: int) -> None:
+        """How many places automatic picking refused; 0 hides the tick."""
+        self.show_refused.setText(f"Refused ({count})")
+        self.show_refused.setVisible(count > 0)
+
+    def show_tool(self, name: str) -> None:
+        """Mark the tool in use."""
+        self.tools[name].setChecked(True)
+
+    def show_scheme(self, name: str) -> None:
+        """Mark the scheme in use."""
+        self.scheme_actions[name].setChecked(True)
 
     def show_saved(self, path: str) -> None:
         """A tick beside the file name: what is marked is in the file."""

@@ -1,6 +1,7 @@
 """Excluded areas, the polygon being drawn and the frame of a selection, drawn over a micrograph.
 
-Layers as in boxes.py; what an area means is decided elsewhere.
+Overlays: each draws itself with (painter, model, ratio) in device pixels of the panel. What an area means is decided
+elsewhere.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
 
-from app.viewer.boxes import SELECTED_COLOUR
+from app.viewer.boxes import SELECTED_COLOUR, exposed_part
 from app.viewer.view_model import ViewModel
 
 EXCLUDED_COLOUR = "#d883b7"
@@ -29,8 +30,11 @@ class AreaLayer:
     name: str = "Excluded areas"
     visible: bool = True
 
-    def draw(self, painter: QPainter, model: ViewModel, ratio: float, exposed: QRect) -> None:
+    def draw(self, painter: QPainter, model: ViewModel, ratio: float) -> None:
         """Draw the polygons; the hatching sticks to the image."""
+        if not self.visible or not self.polygons:
+            return
+        exposed = exposed_part(painter, model)
         tint, hatch = QColor(self.colour), QColor(self.colour)
         tint.setAlpha(46)
         hatch.setAlpha(150)
@@ -67,8 +71,10 @@ class SketchLayer:
         """Whether there is anything."""
         return bool(self.corners) or self.frame is not None
 
-    def draw(self, painter: QPainter, model: ViewModel, ratio: float, exposed: QRect) -> None:
+    def draw(self, painter: QPainter, model: ViewModel, ratio: float) -> None:
         """Draw lines, corners and the frame."""
+        if not self.visible:
+            return
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QRect, QRectF, Qt
@@ -26,19 +26,6 @@ _SHADE = QColor(0, 0, 0, 110)
 _DOT_BELOW = 3.0  # logical px: marks smaller than this on the screen are drawn as dots of this size
 # Device px: smaller marks are copies of one little picture, larger ones are drawn. Curves cost most to draw.
 _STAMP_BELOW = {"box": 256, "dashed": 256, "circle": 1024}
-
-
-class Layer(Protocol):
-    """Anything drawn over the picture. The painter is in device pixels of the panel, `ratio` per logical pixel."""
-
-    @property
-    def visible(self) -> bool:
-        """Whether it is drawn."""
-        ...
-
-    def draw(self, painter: QPainter, model: ViewModel, ratio: float, exposed: QRect) -> None:
-        """Draw at least what lies in `exposed` (device pixels of the panel)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +102,18 @@ class BoxLayer:
             _draw(painter, self.shape, corners, side, QColor(colour), line)
 
 
-def draw_layers(
-    painter: QPainter, model: ViewModel, layers: Sequence[Layer], ratio: float, exposed: QRect | None = None
-) -> None:
-    """Draw the visible layers, the last on top; the painter is in device pixels, `ratio` of them to a logical one.
-
-    `exposed`: the part of the panel, in device pixels, that needs it (a strip after scrolling); None: all of it.
-    """
-    panel = QRect(0, 0, *model.viewport)
-    if exposed is None and painter.hasClipping():
-        exposed = painter.clipBoundingRect().toAlignedRect()
+def draw_layers(painter: QPainter, model: ViewModel, layers: Sequence[BoxLayer], ratio: float) -> None:
+    """Draw the visible layers, the last on top; the painter is in device pixels, `ratio` of them to a logical one."""
+    exposed = exposed_part(painter, model)
     for layer in layers:
-        if layer.visible:
-            layer.draw(painter, model, ratio, panel if exposed is None else exposed & panel)
+        if layer.visible and len(layer.centres):
+            layer.draw(painter, model, ratio, exposed)
+
+
+def exposed_part(painter: QPainter, model: ViewModel) -> QRect:
+    """What of the panel needs painting, in its device pixels: a strip after scrolling, if the painter is clipped."""
+    panel = QRect(0, 0, *model.viewport)
+    return painter.clipBoundingRect().toAlignedRect() & panel if painter.hasClipping() else panel
 
 
 def _pen(width: float, ratio: float) -> int:

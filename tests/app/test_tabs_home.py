@@ -10,7 +10,8 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 
-from app.tabs.home_picks import NoiseFile, default_path, keys_of, refusal
+from app.tabs.home_picks import NoiseFile, default_path, keys_of
+from app.tabs.home_refusal import refusal
 from core.io.coordinates import read_noise_boxes, read_particles, write_noise_boxes
 
 LEFT = Qt.MouseButton.LeftButton
@@ -47,7 +48,7 @@ def test_click_adds_and_modifier_click_deletes(qtbot, home) -> None:
     click(qtbot, home, 150, 100)
     click(qtbot, home, 200, 60)
     np.testing.assert_allclose(boxes(home), [[150, 100], [200, 60]], atol=1)
-    assert home.panel.noise_total.text() == "2 on 1 micrograph"
+    assert home.panel.noise_total.text() == "2 here, 2 in all"
     assert home.panel.list.files_model.index(0, 1).data() == "2"
     click(qtbot, home, 150, 100, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_allclose(boxes(home), [[200, 60]], atol=1)
@@ -136,7 +137,8 @@ def test_box_size_and_clear_are_saved_too(qtbot, home, micrographs: Path) -> Non
         home.panel.box.set_value(48)
     assert read_noise_boxes(micrographs / "noise_boxes.star").box_size == 48
     with qtbot.waitSignal(home.noise.saved, timeout=5000):
-        qtbot.mouseClick(home.panel.clear_button, LEFT)
+        home.areas.fill_clear(home.panel.clear_menu)
+        home.panel.clear_menu.actions()[1].trigger()
     assert "a.mrc" not in (micrographs / "noise_boxes.star").read_text()
     qtbot.mouseClick(home.panel.undo_button, LEFT)
     assert len(boxes(home)) == 1
