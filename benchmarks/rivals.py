@@ -8,7 +8,6 @@ Ours are here too: the same questions are asked of all.
 from __future__ import annotations
 
 import importlib
-import inspect
 from typing import Any, Protocol
 
 import numpy as np
@@ -225,23 +224,18 @@ class Ours:
         self._renderer = renderer
 
     def prepare(self) -> None:
-        from app.viewer.image_view import ImageView
-
+        importlib.import_module("app.viewer.image_view")
         if self._renderer == "gl":
-            if "renderer" not in inspect.signature(ImageView).parameters:
-                raise RuntimeError("this version has no OpenGL canvas")
             importlib.import_module("app.viewer.gl_canvas")
 
     def build(self, width: int, height: int) -> None:
         from app.viewer.image_view import ImageView
 
-        chosen: dict[str, Any] = {"renderer": self._renderer}
-        chosen = chosen if "renderer" in inspect.signature(ImageView).parameters else {}
-        self.view = ImageView(**chosen)
-        self.window, self.target = self.view, self.view.canvas
+        self.view = ImageView(painter=self._renderer)
+        self.window, self.target = self.view, self.view.canvas.surface
         self.view.resize(width, height)
         self.view.show()
-        around_x, around_y = width - self.target.width(), height - self.target.height()
+        around_x, around_y = width - self.view.canvas.width(), height - self.view.canvas.height()
         self.view.resize(width + around_x, height + around_y)
 
     def load(self, image: np.ndarray) -> None:
@@ -259,14 +253,7 @@ class Ours:
         return self.view.model.origin
 
     def contrast(self, black: float, white: float) -> None:
-        canvas: Any = self.view.canvas
-        if hasattr(canvas, "set_look"):
-            from core.images.colour import Look
-
-            canvas.set_look(Look(black, white))
-        else:
-            levels: Any = importlib.import_module("app.viewer.view_model").GreyLevels
-            canvas.set_levels(levels(black, white))
+        self.view.model.set_contrast(automatic=False, black=black, white=white)
 
     def mark(self, count: int, shape: tuple[int, int]) -> None:
         """`count` boxes all over the picture, their side a 64th of its own."""

@@ -81,7 +81,7 @@ class Stage:
         self.sync()
         return ((time.perf_counter() - start) * 1e3, (time.process_time() - cpu) * 1e3)
 
-    def settle(self, quiet: float = 0.1, most: float = 30.0) -> tuple[float, float]:
+    def settle(self, quiet: float = 0.15, most: float = 30.0) -> tuple[float, float]:
         """Run the event loop until nothing was painted for `quiet` seconds.
 
         Returns (perf_counter, process_time) at the end of the last frame.

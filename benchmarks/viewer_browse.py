@@ -112,7 +112,7 @@ def main() -> None:
     window.show()
     window.activateWindow()
     stage = Stage(application)
-    stage.watch(window.home.view.canvas)
+    stage.watch(window.home.view.canvas.surface)
     stage.settle(0.5)
     base = start_memory_peak()
     window.home.open_paths([options.folder])

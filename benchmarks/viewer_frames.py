@@ -125,7 +125,7 @@ class Session:
         self.painter.contrast(BLACK, WHITE)
         self._at(self.fit)
         if self.ours:
-            self.painter.view.fit()
+            self.painter.view.reset()
             self.stage.settle()
         exact = area_means(self.image, self.fit)
         last = (self.stage.grab(self.painter.target), self.painter.corner())
@@ -141,6 +141,7 @@ class Session:
             self._at(zoom)
             changes = self._contrasts(2 * self.count + 1)[:_SHARP_STEPS]
             result[name] = summary(self.stage.sharp(change) for change in changes)
+        self.painter.view.reset()
         self._at(1.0)
         result["pan_full"] = summary(self.stage.sharp(c) for c in self._pans(*PAN_FULL)[:_SHARP_STEPS])
         zooms = np.geomspace(self.fit, LARGEST_ZOOM, _SHARP_STEPS + 2)[1:-1] * 1.013

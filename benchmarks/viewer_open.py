@@ -45,17 +45,15 @@ class Opening:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.view = ImageView()
+        self.view = ImageView(painter="raster")
         self.view.resize(*VIEW)
         self.view.show()
         self.view.resize(2 * VIEW[0] - self.view.canvas.width(), 2 * VIEW[1] - self.view.canvas.height())
-        stage.watch(self.view.canvas)
+        stage.watch(self.view.canvas.surface)
         self.loader = ImageLoader(ImageCache())
         self.loader.loaded.connect(self._on_loaded)
         self.loader.failed.connect(self._on_failed)
-        previewed: Any = getattr(self.loader, "previewed", None)
-        if previewed is not None:
-            previewed.connect(self._show)
+        self.loader.previewed.connect(self._show)
         self._shown_at_frame: int | None = None
         self._loaded: float | None = None
         self.error = ""
@@ -133,7 +131,6 @@ def main() -> None:
         "sharp_ms": round(median("sharp_ms"), 1),
         "select_to_sharp_cpu_s": round(median("cpu_s"), 3),
         "full_pyramid_cpu_s": round(statistics.median(pyramid_seconds(path) for path in paths[:3]), 3),
-        "preview": hasattr(opening.loader, "previewed"),
         "first_frame_correlation": round(correlation(looked["shot"], exact, *looked["corner"]), 4),
     }
     print(json.dumps(result), flush=True)
