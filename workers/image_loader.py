@@ -67,6 +67,8 @@ class _LoadThread(QThread):
             self._wake.notify()
 
     def run(self) -> None:
+        import core.images.preview  # noqa: F401  the first image must not wait for these
+
         while True:
             with self._wake:
                 while not (self._stopping or self._request or self._neighbours):
@@ -165,6 +167,11 @@ class ImageLoader(QObject):
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.stop)  # a thread that outlives its QThread ends the process
+
+    def warm_up(self) -> None:
+        """Start the thread before it is needed: the first image then comes as fast as the others."""
+        if not self._stopped:
+            self._start()
 
     def request(self, path: Path | str, index: int = 0) -> int:
         """Load image `index` of a file; the ticket comes back with the answer. Cancels what is in flight."""
