@@ -53,6 +53,7 @@ class FrameBar(QWidget):
         self.number.setAccessibleName("Number of the image")
         self.number.setToolTip("Image of the stack; type a number and press Enter")
         self.number.setKeyboardTracking(False)
+        self.number.lineEdit().setTextMargins(3, 0, 0, 0)
         self.number.valueChanged.connect(lambda value: self._choose(value - 1))
         self.speed = QComboBox()
         for per_second in SPEEDS:
