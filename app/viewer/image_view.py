@@ -1,4 +1,4 @@
-"""A micrograph with its controls: canvas, slim toolbar, line with position and value. For one picture.
+"""A micrograph with its controls: canvas, toolbar, panels beside it, frame slider, line with position and value.
 
 Loading happens in workers/image_loader.py, picks live in picks.py: this widget shows and reports.
 """
@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtGui import QImage, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from app.viewer.boxes import BoxLayer
 from app.viewer.canvas import Canvas
+from app.viewer.frame_bar import FrameBar
 from app.viewer.gestures import Gestures
+from app.viewer.look_control import LookControl
+from app.viewer.measure import MeasureLine
+from app.viewer.saving import Saving
 from app.viewer.scene import SingleScene
+from app.viewer.side_panels import SidePanels
 from app.viewer.view_model import ViewModel
 from app.viewer.view_toolbar import ViewToolbar
+from core.images.colour import colours
 from core.images.contrast import histogram
 from core.images.pyramid import Pyramid
+
+if TYPE_CHECKING:
+    from app.viewer.export import Exportable
+
+CONTRAST_STEP = 1.1  # per notch of the wheel or press of a key
 
 
 class ImageView(QWidget):
@@ -33,6 +46,8 @@ class ImageView(QWidget):
     cursor_moved = Signal(float, float, float)  # x, y, value; all nan outside
     view_changed = Signal()
     size_step = Signal(int)  # Ctrl + wheel while picking: +1 or -1
+    frame_chosen = Signal(int)  # another image of the stack
+    said = Signal(str)  # a short message for the status line
 
     def __init__(self, parent: QWidget | None = None, painter: str | None = None) -> None:
         """`painter`: raster or gl; None: what was chosen for this display."""
@@ -43,15 +58,23 @@ class ImageView(QWidget):
         self.canvas.setAccessibleName("Micrograph")
         self.gestures = Gestures(self.canvas, self.canvas)
         self.toolbar = ViewToolbar(self)
+        self.panels = SidePanels(self)
+        self.frames = FrameBar(self)
+        self.look = LookControl(self.model, self)
+        self.saving = Saving(self, self._exportable)
+        self.line = MeasureLine(self.font())
         self._status = QLabel(self)
         self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._raw: Pyramid | None = None
+        self._path: Path | None = None
         self._name = ""
         self._shown_look: object = None
         self._cursor = (math.nan, math.nan)
         self._histogram_of: tuple[int, int] | None = None
         self._build()
         self._connect()
+        self._keys()
         self._refresh()
 
     def _build(self) -> None:
@@ -59,12 +82,19 @@ class ImageView(QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(2)
         rows.addWidget(self.toolbar)
-        rows.addWidget(self.canvas, 1)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self.canvas)
+        self.splitter.addWidget(self.panels)
+        self.splitter.setStretchFactor(0, 1)
+        rows.addWidget(self.splitter, 1)
+        rows.addWidget(self.frames)
         line = QHBoxLayout()
         line.setContentsMargins(4, 0, 4, 0)
         line.addWidget(self._status)
         rows.addLayout(line)
         self.setFocusProxy(self.canvas)
+        self.scene.overlays.append(self.line)
 
     def _connect(self) -> None:
         gestures, toolbar = self.gestures, self.toolbar
@@ -73,20 +103,48 @@ class ImageView(QWidget):
         gestures.hovered.connect(self._on_hover)
         gestures.auto_contrast.connect(self.auto_contrast)
         gestures.invert.connect(lambda: self.set_inverted(not self.model.contrast.invert))
+        gestures.contrast_step.connect(lambda by: self.model.widen_contrast(CONTRAST_STEP**-by))
+        gestures.measured.connect(self._on_measured)
+        gestures.measure_cleared.connect(lambda: self._set_line(None))
+        gestures.tool_changed.connect(lambda tool: toolbar.measure.setChecked(tool == "measure"))
         toolbar.fit_requested.connect(self.fit)
         toolbar.one_to_one_requested.connect(self.one_to_one)
         toolbar.auto_requested.connect(self.auto_contrast)
-        toolbar.reset_requested.connect(self.reset)
         toolbar.levels_edited.connect(self._on_levels_edited)
-        toolbar.look_edited.connect(self._on_look_edited)
+        toolbar.look_requested.connect(self.look.open_popup)
+        toolbar.measure_toggled.connect(self._on_measure_toggled)
+        toolbar.panel_toggled.connect(self._on_panel_toggled)
+        toolbar.save_requested.connect(self.saving.save)
+        toolbar.copy_requested.connect(self.saving.copy)
+        self.panels.closed.connect(lambda name: toolbar.panels[name].setChecked(False))
+        self.frames.frame_chosen.connect(self.frame_chosen)
+        self.look.filtered.connect(self._on_filtered)
+        self.look.reset.connect(self.fit)
+        for part in (self.look, self.saving):
+            part.said.connect(self.said)
         self.model.subscribe(self._on_view_changed)
+
+    def _keys(self) -> None:
+        for key, action in (
+            ("M", self.toolbar.measure.toggle),
+            ("T", self.toolbar.panels["spectrum"].toggle),
+            ("H", self.toolbar.panels["info"].toggle),
+            ("L", self.look.toggle_filter),
+            ("V", self.look.next_colours),
+            ("Ctrl+E", self.saving.save),
+            ("Ctrl+C", self.saving.copy),
+        ):
+            shortcut = QShortcut(QKeySequence(key), self.canvas)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(action)
+        self.frames.add_keys(self)
 
     # -- what is shown ------------------------------------------------------------------------------------
 
     @property
     def pyramid(self) -> Pyramid | None:
-        """The picture shown."""
-        return self.scene.pyramid
+        """The picture, unfiltered."""
+        return self._raw
 
     @property
     def layers(self) -> list[BoxLayer]:
@@ -103,16 +161,35 @@ class ImageView(QWidget):
         """Whether the contrast follows the picture; False after the user moved a handle."""
         return self.model.contrast.automatic
 
-    def set_pyramid(self, pyramid: Pyramid | None, name: str | None = None, pixel_size_a: float | None = None) -> None:
-        """Show a picture, or none. Zoom and place stay when the size is the same.
+    def set_pyramid(
+        self,
+        pyramid: Pyramid | None,
+        name: str | None = None,
+        pixel_size_a: float | None = None,
+        path: Path | None = None,
+    ) -> None:
+        """Show a picture, or none. Zoom, place, contrast and filter stay; a picture of another size is fitted.
 
-        `name` and `pixel_size_a` None: those of the pyramid.
+        `name` and `pixel_size_a` None: those of the pyramid. `path`: its file, for header and saving.
         """
         if pyramid is not None:
             name = pyramid.name if name is None else name
             pixel_size_a = pyramid.pixel_size_a if pixel_size_a is None else pixel_size_a
             self.scene.message = ""
+        if path != self._path or pyramid is None:
+            self._set_line(None)
+        self._raw, self._path = pyramid, path
         self._name, self._histogram_of = name or "", None
+        self.line.pixel_size_a = pixel_size_a
+        self._show(pyramid, "", pixel_size_a)
+        self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0)
+        self.look.set_pictures([pyramid], pixel_size_a)
+        if pyramid is None or pyramid.finest == 0:  # not for previews
+            self.frames.frame_shown(pyramid.index if pyramid else 0)
+            self.panels.set_picture(pyramid, path, self.model.visible_rect())
+
+    def _show(self, pyramid: Pyramid | None, caption: str, pixel_size_a: float | None) -> None:
+        self.scene.caption = caption
         self.scene.set_pyramid(pyramid, pixel_size_a)
         self._refresh()
 
@@ -163,40 +240,82 @@ class ImageView(QWidget):
         self.model.set_contrast(invert=on)
 
     def reset(self) -> None:
-        """Fitted, automatic contrast, gamma 1, not inverted, grey."""
-        self.model.set_contrast(automatic=True, spread=1.0, gamma=1.0, invert=False, lut="grey")
-        self.fit()
+        """Fitted, automatic contrast, gamma 1, not inverted, grey, no filter."""
+        self.look.reset_all()
+
+    def _on_filtered(self, pictures: list[Pyramid | None], label: str) -> None:
+        self._histogram_of = None
+        self._show(pictures[0] if pictures else None, label, self.scene.pixel_size_a)
+
+    # -- tools --------------------------------------------------------------------------------------------
+
+    def _on_measure_toggled(self, on: bool) -> None:
+        if on:
+            self.gestures.set_tool("measure")
+        elif self.gestures.tool == "measure":
+            self.gestures.set_tool("pick")
+        self.canvas.setFocus()
+
+    def _on_measured(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        self._set_line((x0, y0, x1, y1))
+
+    def _set_line(self, ends: tuple[float, float, float, float] | None) -> None:
+        if ends != self.line.ends:
+            self.line.ends = ends
+            self.scene.changed()
+
+    def _on_panel_toggled(self, name: str, on: bool) -> None:
+        (self.panels.show_panel if on else self.panels.hide_panel)(name)
+        if on and self.splitter.sizes()[1] == 0:
+            unit = self.fontMetrics().averageCharWidth()
+            side = min(52 * unit, self.width() // 2)
+            self.splitter.setSizes([self.width() - side, side])
+
+    def _exportable(self) -> Exportable | None:
+        from app.viewer.export import Exportable
+
+        scene = self.scene
+        if scene.pyramid is None:
+            return None
+        return Exportable(
+            name=self._name,
+            picture=self.grab_image,
+            zoom=self.model.zoom,
+            ratio=self.canvas.ratio,
+            pyramid=scene.pyramid,
+            look=scene.look(),
+            automatic=self.automatic,
+            pixel_size_a=scene.pixel_size_a,
+            labels=(scene.caption,) if scene.caption else (),
+            layers=scene.layers,
+            source=self._path,
+        )
 
     # -- inside -------------------------------------------------------------------------------------------
 
     def _on_view_changed(self) -> None:
         self._show_contrast()
         self._show_status()
+        self.panels.set_visible_part(self.model.visible_rect())
         self.view_changed.emit()
 
     def _on_levels_edited(self, black: float, white: float) -> None:
         self.model.set_contrast(automatic=False, black=black, white=white)
 
-    def _on_look_edited(self) -> None:
-        self.model.set_contrast(gamma=self.toolbar.gamma, invert=self.toolbar.inverted)
-
     def _refresh(self) -> None:
         self._shown_look = None
         self._show_contrast()
         self._show_status()
-        self.toolbar.set_picture(self.pyramid is not None)
+        self.toolbar.set_picture(self._raw is not None)
 
     def _show_contrast(self) -> None:
         """Move the handles to what is seen; nothing happens in a pan."""
-        look = self.scene.look()
-        if look == self._shown_look:
+        look, pyramid = self.scene.look(), self.scene.pyramid
+        if look == self._shown_look or pyramid is None:
             return
         self._shown_look = look
-        self.toolbar.set_look(look.gamma, look.invert)
-        pyramid = self.pyramid
-        if pyramid is not None:
-            self._refresh_histogram(pyramid)
-            self.toolbar.bar.set_levels(look.black, look.white)
+        self._refresh_histogram(pyramid)
+        self.toolbar.set_levels(look.black, look.white, colours(look.lut, look.gamma, look.invert))
 
     def _refresh_histogram(self, pyramid: Pyramid) -> None:
         """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
@@ -210,10 +329,9 @@ class ImageView(QWidget):
         self.toolbar.bar.set_histogram(counts, black - room, white + room)
 
     def _on_hover(self, x: float, y: float) -> None:
-        pyramid = self.pyramid
         value = math.nan
-        if pyramid is not None and self.model.contains(x, y):
-            value = pyramid.value(x, y)
+        if self._raw is not None and self.model.contains(x, y):
+            value = self._raw.value(x, y)
         else:
             x = y = math.nan
         self._cursor = (x, y)
@@ -221,7 +339,7 @@ class ImageView(QWidget):
         self.cursor_moved.emit(x, y, value)
 
     def _show_status(self, value: float = math.nan) -> None:
-        pyramid, (x, y) = self.pyramid, self._cursor
+        pyramid, (x, y) = self._raw, self._cursor
         if pyramid is None:
             self._status.setText("")
             return
@@ -229,10 +347,11 @@ class ImageView(QWidget):
         parts = [self._name] if self._name else []
         if pyramid.n > 1:
             parts.append(f"image {pyramid.index + 1} of {pyramid.n}")
-        if not math.isnan(value):
+        if not math.isnan(x):
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
+        if not math.isnan(value):
             parts.append(f"value {value:.6g}")
         ny, nx = pyramid.shape
         size = f"{nx} x {ny} px" + (f", {pixel:.4g} Å/px" if pixel else "")

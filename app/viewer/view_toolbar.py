@@ -1,33 +1,46 @@
-"""The slim row of controls above a picture: fit, 1:1, automatic contrast, levels, gamma, invert, reset."""
+"""The slim row of controls above a picture. They ask, the view does."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+import numpy as np
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from app.viewer.levels_bar import LevelsBar
 
-_GAMMA_SPAN = 100  # slider units for a factor of e
+
+def tool_button(parent: QWidget, text: str, tip: str, checkable: bool = False) -> QToolButton:
+    """A flat button with a tooltip that screen readers say as well."""
+    button = QToolButton(parent)
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setAutoRaise(True)
+    button.setCheckable(checkable)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button
 
 
 class ViewToolbar(QWidget):
-    """Buttons and sliders; they ask, the view does."""
+    """Fit, 1:1, automatic contrast, levels, look, measure, panels, save."""
 
     fit_requested = Signal()
     one_to_one_requested = Signal()
     auto_requested = Signal()
-    reset_requested = Signal()
     levels_edited = Signal(float, float)  # black, white
-    look_edited = Signal()  # gamma or invert
+    look_requested = Signal(QPoint)  # where the small window goes, on the screen
+    measure_toggled = Signal(bool)
+    panel_toggled = Signal(str, bool)  # spectrum or info
+    save_requested = Signal()
+    copy_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(4, 2, 4, 0)
-        self._row.setSpacing(4)
+        self._row.setSpacing(2)
         self._button("Fit", "Show the whole picture (F, double click)", self.fit_requested.emit)
         self._button("1:1", "One screen pixel per image pixel (1)", self.one_to_one_requested.emit)
         self._button("Auto", "Contrast from what is seen (A)", self.auto_requested.emit)
@@ -35,54 +48,43 @@ class ViewToolbar(QWidget):
         self.bar.edited.connect(self.levels_edited)
         self.bar.reset_requested.connect(self.auto_requested)
         self._row.addWidget(self.bar, 1)
-        self._gamma = self._make_gamma()
-        self._invert = self._button("Invert", "Exchange black and white (I)", self.look_edited.emit)
-        self._invert.setCheckable(True)
-        self._button("Reset", "Fit, automatic contrast, gamma 1, not inverted", self.reset_requested.emit)
+        self.look = self._button("Look", "Colours, gamma, invert (I), low-pass and high-pass filter (L)", self._on_look)
+        self.measure = self._button("Measure", "Drag across the picture: length in Å (M)", None, checkable=True)
+        self.measure.toggled.connect(self.measure_toggled)
+        self.panels: dict[str, QToolButton] = {}
+        for name, text, tip in (
+            ("spectrum", "Spectrum", "Power spectrum with resolution rings (T)"),
+            ("info", "Info", "Header and statistics of this file (H)"),
+        ):
+            button = self._button(text, tip, None, checkable=True)
+            button.toggled.connect(lambda on, name=name: self.panel_toggled.emit(name, on))
+            self.panels[name] = button
+        self.save = self._button("Save", "Save or copy the picture (Ctrl+E, Ctrl+C)", None)
+        menu = QMenu(self.save)
+        menu.addAction("Save picture…", self.save_requested.emit)
+        menu.addAction("Copy picture", self.copy_requested.emit)
+        self.save.setMenu(menu)
+        self.save.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
 
-    def _button(self, text: str, tip: str, action: Callable[[], None]) -> QToolButton:
-        button = QToolButton(self)
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip)
-        button.setAutoRaise(True)
-        button.clicked.connect(lambda _checked=False: action())
+    def _button(self, text: str, tip: str, action: Callable[[], None] | None, checkable: bool = False) -> QToolButton:
+        button = tool_button(self, text, tip, checkable)
+        if action is not None:
+            button.clicked.connect(lambda _checked=False: action())
         self._row.addWidget(button)
         return button
 
-    def _make_gamma(self) -> QSlider:
-        label = QLabel("γ", self)
-        slider = QSlider(Qt.Orientation.Horizontal, self)
-        slider.setRange(-_GAMMA_SPAN, _GAMMA_SPAN)
-        slider.setFixedWidth(self.fontMetrics().averageCharWidth() * 10)
-        slider.setAccessibleName("Gamma")
-        slider.setToolTip("Gamma: right brightens the middle greys")
-        label.setBuddy(slider)
-        slider.valueChanged.connect(lambda _value: self.look_edited.emit())
-        self._row.addWidget(label)
-        self._row.addWidget(slider)
-        return slider
+    def _on_look(self) -> None:
+        self.look_requested.emit(self.look.mapToGlobal(self.look.rect().bottomRight()))
 
-    @property
-    def gamma(self) -> float:
-        """1/e .. e; 1 in the middle."""
-        return math.exp(self._gamma.value() / _GAMMA_SPAN)
-
-    @property
-    def inverted(self) -> bool:
-        """Whether black and white are exchanged."""
-        return self._invert.isChecked()
-
-    def set_look(self, gamma: float, inverted: bool) -> None:
-        """Move the controls without a signal."""
-        self._gamma.blockSignals(True)
-        self._gamma.setValue(round(math.log(gamma) * _GAMMA_SPAN))
-        self._gamma.blockSignals(False)
-        self._invert.setChecked(inverted)  # a program's change does not emit clicked
+    def set_levels(self, black: float, white: float, colours: np.ndarray) -> None:
+        """Move the handles without a signal, in these (256,) colours."""
+        self.bar.set_levels(black, white)
+        self.bar.set_colours(colours)
 
     def set_picture(self, there: bool) -> None:
-        """Contrast controls work only when there is a picture."""
-        self.bar.setEnabled(there)
+        """Contrast and saving work only when there is a picture."""
+        for widget in (self.bar, self.look, self.measure, self.save, *self.panels.values()):
+            widget.setEnabled(there)
 
     def add_tool(self, widget: QWidget) -> None:
         """Append a control of the tab."""

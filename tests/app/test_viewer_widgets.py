@@ -338,8 +338,12 @@ def test_the_levels_bar_by_mouse(view):
 
 
 def test_reset_gamma_and_buttons(view):
-    view.toolbar._gamma.setValue(60)
+    view.toolbar.look.click()
+    popup = view.look._popup
+    popup.gamma.setValue(60)
+    popup.lut.setCurrentIndex(1)
     assert view.scene.look().gamma > 1.5
+    assert view.scene.look().lut == "viridis"
     view.set_inverted(True)
     view.model.set_zoom(5)
     view.reset()
