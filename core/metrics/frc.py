@@ -19,7 +19,7 @@ from core.images.pyramid import Cancelled, Pyramid, halve
 ONE_SEVENTH, HALF = 1 / 7, 0.5
 LARGEST_SIDE = 4096  # larger images are halved first: the rings of their finest detail are given up
 LEAST_SIDE = 32
-FIRST_RING = 3  # rings below hold a handful of values, and the mask mixes them with the mean: no crossing there
+LEAST_INDEPENDENT = 36  # no crossing is read from rings with fewer values: 3 sigma are above one half there
 EDGE = 0.1  # part of each side over which the mask falls to zero
 _BLOCK_VALUES = 1 << 20
 
@@ -41,6 +41,12 @@ class RingCorrelation:
         """Of a resolution: Å or px."""
         return "px" if self.pixel_size_a is None else "Å"
 
+    @property
+    def first_ring(self) -> int:
+        """The innermost ring that holds enough values to mean something by itself."""
+        enough = np.flatnonzero(self.independent >= LEAST_INDEPENDENT)
+        return int(enough[0]) if enough.size else len(self.independent)
+
     def sigma(self, times: float = 3.0) -> np.ndarray:
         """(m,) `times` standard deviations of the correlation of two images of independent noise."""
         return np.minimum(1.0, times / np.sqrt(np.maximum(self.independent, 1.0)))
@@ -51,7 +57,7 @@ class RingCorrelation:
         Interpolated between two rings. Also None when the correlation is never above.
         """
         above = self.correlation - threshold
-        for ring in range(max(FIRST_RING, 1), len(above)):
+        for ring in range(self.first_ring + 1, len(above)):
             if above[ring] < 0 <= above[ring - 1]:
                 part = float(above[ring - 1] / (above[ring - 1] - above[ring]))
                 before, after = float(self.frequency[ring - 1]), float(self.frequency[ring])
@@ -65,7 +71,7 @@ class RingCorrelation:
 
     def holds_to_the_end(self, threshold: float | np.ndarray) -> bool:
         """Whether the correlation stays above up to the Nyquist frequency."""
-        return bool(np.all((self.correlation - threshold)[FIRST_RING - 1 :] >= 0))
+        return bool(np.all((self.correlation - threshold)[self.first_ring :] >= 0))
 
     @property
     def finest(self) -> float:

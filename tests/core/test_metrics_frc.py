@@ -86,13 +86,17 @@ def test_crossings_are_interpolated_and_only_downwards() -> None:
         wave[: len(values)] = values
         return dataclasses.replace(result, correlation=wave)
 
-    step = float(result.frequency[1])
-    assert curve(1, 1, 1, 1, 0.9, 0.1).crossing(0.5) == pytest.approx(4.5 * step)
-    assert curve(1, 1, 1, 1, 0.6, 0.2, 0.9, 0.0).crossing(0.5) == pytest.approx(4.25 * step), "the first one"
-    assert curve(0.1, 0.1, 0.1).crossing(0.5) is None
-    assert not curve(0.1, 0.1, 0.1).holds_to_the_end(0.5)
-    assert curve(0.1, 0.1, 0.1, 0.1, 0.8, 0.9, 0.4, 0.2).crossing(0.5) == pytest.approx(5.8 * step)
-    assert curve(1, 0.2, 1, 1, 1).crossing(0.5) is None, "the innermost rings hold too few values"
+    step, first = float(result.frequency[1]), result.first_ring
+    assert result.independent[first] >= 36 > result.independent[first - 1]
+    whole = [1.0] * first
+    assert curve(*whole, 1, 0.9, 0.1).crossing(0.5) == pytest.approx((first + 1.5) * step)
+    assert curve(*whole, 0.6, 0.2, 0.9, 0.0).crossing(0.5) == pytest.approx((first + 0.25) * step), "the first one"
+    assert curve(0.1, 0.1).crossing(0.5) is None
+    assert not curve(0.1, 0.1).holds_to_the_end(0.5)
+    risen = curve(*[0.1] * (first + 2), 0.8, 0.9, 0.4, 0.2)
+    assert risen.crossing(0.5) == pytest.approx((first + 3.8) * step)
+    assert curve(1, 0.2, 0.1, 1, 1, 1).crossing(0.5) is None, "the innermost rings hold too few values"
+    assert curve(1, 0.2, 0.1, 1, 1, 1).holds_to_the_end(0.5)
 
 
 def test_grey_levels_and_gradients_of_the_mean_do_not_count() -> None:
