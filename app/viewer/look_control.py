@@ -23,7 +23,7 @@ USUAL_BAND = Band(low=20.0)  # what the key L switches on first
 class LookControl(QObject):
     """`filtered(pictures, label)`: show these; with "" they are the unfiltered ones."""
 
-    filtered = Signal(list, str)
+    filtered = Signal(object, str)
     said = Signal(str)
     reset = Signal()  # everything but the filter, which is off already
 

@@ -38,7 +38,7 @@ class Band:
 class ViewFilter(QObject):
     """Ask with `apply`; `ready(pictures)` brings the filtered ones unless something newer was asked for."""
 
-    ready = Signal(list)
+    ready = Signal(object)
     failed = Signal(object)  # AppError
 
     def __init__(self, parent: QObject | None = None) -> None:
