@@ -22,7 +22,7 @@ from core.io.rows import RowLayout, RowReader, open_rows
 
 LONGEST = 1536  # px, longest side of a preview: a bit more than a window shows
 SMALLEST = 4 << 20  # pixels: smaller images are there before a preview would be
-TIME_S = 0.03  # reading stops before this is exceeded
+TIME_S = 0.025  # reading stops before this is exceeded
 
 _RANGE_SAMPLE = 1 << 15
 _SIGMAS = 2.576  # half a range in standard deviations of Gaussian noise
