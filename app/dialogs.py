@@ -27,29 +27,74 @@ from core.jobs import rundir
 from workers.job_worker import JobWorker
 from workers.task import run_task
 
-KEYS = """\
-Everywhere
-  Ctrl+O               open micrographs          Ctrl+Shift+O     open a folder
-  Ctrl+1 ... Ctrl+6    the six tabs              Ctrl+Return      run the job of this tab
-  Ctrl+Shift+T         dark or light             F1 or ?          this sheet
-  drop files           open them                 Ctrl+Q           quit
+EVERYWHERE = (
+    ("Ctrl+O, Ctrl+Shift+O", "open micrographs, open a folder"),
+    ("drop files", "open them"),
+    ("Ctrl+1 ... Ctrl+6", "the six tabs"),
+    ("Ctrl+Return", "run the job of this tab"),
+    ("Ctrl+Shift+S", "save noise boxes to another file"),
+    ("Ctrl+Shift+T", "dark or light"),
+    ("F1, ?", "this sheet"),
+    ("Ctrl+,", "preferences"),
+    ("Ctrl+Q", "quit"),
+)
+MICROGRAPH = (
+    ("wheel, + -", "zoom (the wheel at the cursor)"),
+    ("Space + drag", "pan; so do the arrows when no box is selected"),
+    ("F, double click (hand)", "fit"),
+    ("1", "one screen pixel per image pixel"),
+    ("A", "automatic contrast"),
+    ("Alt+wheel{commas}", "less or more contrast"),
+    ("I, V, L", "invert, next colours, view filter on or off"),
+    ("M, T, H", "measure, power spectrum, header and statistics"),
+    ("[ ], Ctrl+Left, Ctrl+Right", "previous, next image of a stack"),
+    ("Ctrl+E, Ctrl+C", "save the picture, copy it"),
+    ("N or PgDn, P or PgUp", "next, previous micrograph"),
+    ("Home, End", "first, last micrograph"),
+)
+BOXES = (
+    ("Ctrl+wheel{sizes}", "box size"),
+    ("arrows, Shift+arrows", "move the selected boxes by 1 px, 10 px"),
+    ("Del, Backspace", "delete the selected boxes"),
+    ("Ctrl+A, Esc", "select all boxes, none"),
+    ("Ctrl+Z, Ctrl+Shift+Z", "undo, redo (also Ctrl+Y)"),
+    ("X", "hide or show the marks"),
+    ("Menu key", "menu of what is under the pointer"),
+)
+TOOLS = (
+    ("Q, Esc", "pick: the buttons as above"),
+    ("S", "select: drag a frame; Shift or Ctrl adds to what is selected"),
+    ("E", "exclude: click corners; Enter, double click or the first one closes"),
+    ("Backspace, Esc", "while drawing: take the last corner away, all of them"),
+    ("G", "hand: drag pans, a double click fits"),
+    ("M", "measure: drag from one place to another, a click forgets the line"),
+)
+COMPARISON = (
+    ("S, W, D", "side by side, swipe, difference"),
+    ("B", "blink; hold it to see raw"),
+)
 
-Micrograph
-  wheel                zoom at the cursor        + -              zoom
-  middle drag          pan                       Space + drag     pan
-  F or double click    fit                       1                one pixel to one pixel
-  A                    automatic contrast        I                invert
-  N, PgDn              next micrograph           P, PgUp          previous micrograph
 
-Noise boxes (Home)
-  click                add a box                 drag a box       move it
-  Ctrl or Shift+click  delete                    Ctrl+wheel       box size
-  Ctrl+Z               undo                      Ctrl+Shift+Z     redo
-  X                    hide or show the marks
+def key_sheet(scheme_name: str = "") -> str:
+    """All keys and gestures, the mouse buttons as the scheme in use has them."""
+    from app.viewer.schemes import scheme, sheet
 
-Comparison (Predict)
-  S  side by side      W  swipe                  B (hold)  blink  D  difference
-"""
+    chosen = scheme(scheme_name)
+    contrast = chosen.comma == "contrast"
+    words = {"commas": " , ." if contrast else "", "sizes": "" if contrast else " , ."}
+    parts = (
+        ("Everywhere", EVERYWHERE),
+        ("Micrograph", MICROGRAPH),
+        (f"Noise boxes (Home): mouse buttons of {chosen.name}", sheet(chosen)),
+        ("Noise boxes (Home): keys", BOXES),
+        ("Tools of the left button (Home)", TOOLS),
+        ("Comparison (Predict)", COMPARISON),
+    )
+    width = max(len(how.format(**words)) for _, rows in parts for how, _ in rows) + 3
+    lines: list[str] = []
+    for title, rows in parts:
+        lines += [title, *(f"  {how.format(**words):{width}}{what}" for how, what in rows), ""]
+    return "\n".join([*lines, "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."])
 
 
 def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
@@ -75,8 +120,10 @@ def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
 
 
 def show_keys(parent: QWidget) -> None:
-    """The keyboard sheet."""
-    text_dialog(parent, "Keys and gestures", KEYS)
+    """The key sheet, with the mouse buttons of the scheme in use."""
+    session = getattr(parent, "session", None)
+    name = str(session.settings.home.get("scheme", "")) if session is not None else ""
+    text_dialog(parent, "Keys and gestures", key_sheet(name))
 
 
 def show_about(parent: QWidget) -> None:

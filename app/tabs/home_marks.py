@@ -145,7 +145,7 @@ class Marks(QObject):
         if found is None or not self.panel.show_refused.isChecked():
             return None
         notes = tuple(found.reasons)
-        return BoxLayer(found.centres, found.size, REFUSED_COLOUR, "dashed", "Refused", width=1.0, notes=notes)
+        return BoxLayer(found.centres, found.size, REFUSED_COLOUR, "dashed", "Refused", notes=notes)
 
     def set_refused(self, refused: Mapping[Path, RefusedPatches]) -> None:
         """Show where automatic picking found no noise box, and why (on hovering)."""

@@ -7,19 +7,18 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTime, Signal
 from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFrame, QGridLayout, QMenu, QPushButton, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout
 
 from app.viewer.schemes import DEFAULT, SCHEMES
 from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
 from app.widgets.number_boxes import FloatBox, IntBox
 
-TOOLS = {  # name: text, what it does, key
-    "pick": ("Pick", "Add, move and delete noise boxes", "V"),
+TOOLS = {  # name: text, what it does, key; measuring is in the toolbar of the view
+    "pick": ("Pick", "Add, move and delete noise boxes", "Q"),
     "select": ("Select", "Select boxes with a frame, to move or delete them together", "S"),
     "polygon": ("Exclude", "Draw an area without noise boxes: carbon, ice, foil", "E"),
-    "hand": ("Hand", "Drag the micrograph", "H"),
-    "measure": ("Measure", "Drag from one place to another to measure the distance", "M"),
+    "hand": ("Hand", "Drag the micrograph", "G"),
 }
 
 
@@ -100,24 +99,21 @@ class HomePanel(QFrame):
         part.addLayout(self._commands())
         return part
 
-    def _tools(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setSpacing(2)
-        group = QButtonGroup(self)
+    def _tools(self) -> QHBoxLayout:
+        self._tool_group = QButtonGroup(self)
         self.tools: dict[str, QToolButton] = {}
-        for place, (name, (text, tip, key)) in enumerate(TOOLS.items()):
+        for name, (text, tip, key) in TOOLS.items():
             tool = QToolButton()
             tool.setText(text)
             tool.setCheckable(True)
             tool.setToolTip(f"{tip} ({key})")
             tool.setAccessibleName(f"{text}: {tip}")
             tool.clicked.connect(lambda _=False, name=name: self.tool_chosen.emit(name))
-            group.addButton(tool)
-            grid.addWidget(tool, 0, place)
+            self._tool_group.addButton(tool)
             self.tools[name] = tool
         self.tools["pick"].setChecked(True)
-        grid.setColumnStretch(len(TOOLS), 1)
-        return grid
+        self.scheme_button = self._schemes()
+        return row(*self.tools.values(), None, self.scheme_button, spacing=2)
 
     def _file(self) -> QVBoxLayout:
         self.noise_path = ElidedLabel("", Qt.TextElideMode.ElideMiddle)
@@ -147,11 +143,7 @@ class HomePanel(QFrame):
             (self.redo_button, self.redo),
         ):
             widget.clicked.connect(signal)
-        self.scheme_button = self._schemes()
-        part = column(spacing=6)
-        first = row(self.pick_button, self.scheme_button)
-        first.setStretch(0, 1)
-        part.addLayout(first)
+        part = column(self.pick_button, spacing=6)
         part.addLayout(row(self.undo_button, self.redo_button, self.delete_button))
         return part
 
@@ -188,12 +180,10 @@ class HomePanel(QFrame):
         self.load_button.clicked.connect(self.load_particles)
         self.diameter.edited.connect(self._on_diameter)
         self.show_particles.toggled.connect(self.visibility_changed)
-        grid = QGridLayout()
-        grid.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None), 0, 0)
-        grid.addWidget(self.load_button, 1, 0)
+        self.load_button.setAccessibleName("Load the STAR file of the particles")
         part = column(spacing=6)
         part.addLayout(row(self.show_particles, None, self.particle_total))
-        part.addLayout(grid)
+        part.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None, self.load_button))
         return part
 
     def _on_box(self) -> None:
@@ -223,8 +213,11 @@ class HomePanel(QFrame):
         self.show_refused.setVisible(count > 0)
 
     def show_tool(self, name: str) -> None:
-        """Mark the tool in use."""
-        self.tools[name].setChecked(True)
+        """Mark the tool in use; none when it is one of the view's own."""
+        self._tool_group.setExclusive(name in self.tools)
+        for own, tool in self.tools.items():
+            tool.setChecked(own == name)
+        self._tool_group.setExclusive(True)
 
     def show_scheme(self, name: str) -> None:
         """Mark the scheme in use."""

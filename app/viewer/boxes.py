@@ -162,7 +162,7 @@ def _draw(painter: QPainter, shape: str, corners: np.ndarray, side: int, colour:
         return
     pen = QPen(colour)
     pen.setWidthF(width)
-    if shape == "dashed":
+    if shape == "dashed" and colour != _SHADE:
         pen.setDashPattern([3, 2])
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
     painter.setPen(pen)

@@ -146,20 +146,20 @@ _WORDS = {
 
 
 def sheet(chosen: Scheme) -> list[tuple[str, str]]:
-    """(what happens, which presses do it) for each action of a scheme, in the order of `_WORDS`."""
-    presses: dict[str, list[str]] = {}
+    """(press, what it does) for every press of a scheme, in the order of `_WORDS`."""
+    rows: list[tuple[str, str]] = []
     for (button, keys), bind in chosen.buttons.items():
         where = _KEY_WORDS[keys] + _BUTTON_WORDS[button]
         for each, place in ((bind, ""), (bind.on_box, " on a box")):
             if each is not None:
-                _note(presses, each, where, place)
-    return [(words, ", ".join(presses[action])) for action, words in _WORDS.items() if action in presses]
+                rows += [(f"{where} {way}{place}", action) for action, way in _presses(each, place)]
+    order = list(_WORDS)
+    return [(how, _WORDS[action]) for how, action in sorted(rows, key=lambda item: order.index(item[1]))]
 
 
-def _note(presses: dict[str, list[str]], bind: Bind, where: str, place: str) -> None:
+def _presses(bind: Bind, place: str) -> list[tuple[str, str]]:
+    """(action, click or drag); selecting empty ground is no news."""
     if bind.click and bind.click == bind.drag:
-        presses.setdefault(bind.click, []).append(f"{where} click or drag{place}")
-        return
-    for action, way in ((bind.click, "click"), (bind.drag, "drag")):
-        if action and not (action == "select" and not place):
-            presses.setdefault(action, []).append(f"{where} {way}{place}")
+        return [(bind.click, "click or drag")]
+    both = ((bind.click, "click"), (bind.drag, "drag"))
+    return [(action, way) for action, way in both if action and (place or action != "select")]
