@@ -34,7 +34,7 @@ class ParticleSearch:
     def score(self, centres: np.ndarray, box: int) -> np.ndarray:
         """Strongest response (n,) of a particle whose centre lies in or close to the boxes."""
         side = box / self.factor + 0.5 * self._diameter
-        best = ndi.maximum_filter(self._response, size=2 * int(side / 2) + 1, mode="nearest")
+        best = np.asarray(ndi.maximum_filter(self._response, size=2 * int(side / 2) + 1, mode="nearest"))
         col, row = np.rint((np.asarray(centres, float) + 0.5) / self.factor - 0.5).astype(int).T
         return best[np.clip(row, 0, best.shape[0] - 1), np.clip(col, 0, best.shape[1] - 1)]
 
@@ -68,17 +68,17 @@ def _template(small: np.ndarray, xy: np.ndarray, diameter: float) -> tuple[np.nd
 
 
 def _best(response: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    near = ndi.maximum_filter(response, size=5)
+    near = np.asarray(ndi.maximum_filter(response, size=5))
     col, row = np.rint(xy).astype(int).T
     inside = (row >= 0) & (col >= 0) & (row < near.shape[0]) & (col < near.shape[1])
     return near[row[inside], col[inside]]
 
 
 def _without(response: np.ndarray, xy: np.ndarray, radius: float) -> np.ndarray:
-    free = np.ones(response.shape, bool)
+    free = np.full_like(response, True, dtype=bool)
     col, row = np.rint(xy).astype(int).T if len(xy) else np.empty((2, 0), int)
-    inside = (row >= 0) & (col >= 0) & (row < free.shape[0]) & (col < free.shape[1])
+    inside = (row >= 0) & (col >= 0) & (row < response.shape[0]) & (col < response.shape[1])
     free[row[inside], col[inside]] = False
     if not free.all():
-        free = ndi.distance_transform_edt(free) > radius
+        free = np.asarray(ndi.distance_transform_edt(free)) > radius
     return np.where(free, response, -np.float32(np.abs(response).max()))

@@ -6,6 +6,7 @@ Only numbers; what is usual and what is not is decided by core/denoising/patch_r
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -75,7 +76,7 @@ def _measure(patches: np.ndarray) -> Measured:
     deviation = np.maximum(patches.std(axis=(1, 2)), 1e-20)
     window = np.hanning(box + 1)[:box].astype(np.float32)
     transform = rfft2(patches * (window[:, None] * window))
-    power = transform.real**2 + transform.imag**2
+    power = np.real(transform) ** 2 + np.imag(transform) ** 2
     power /= (window**2).sum() ** 2
     bands = np.maximum(power.reshape(n, -1) @ band_weights(box), 1e-30)
     return Measured(mean, slope * norm, deviation, spread, blob, bands, spike, flat, power)
@@ -137,7 +138,7 @@ def band_weights(box: int) -> np.ndarray:
     if box % 2 == 0:
         twice[:, -1] = 1.0
     edges = band_edges(box)
-    columns = [twice * ((frequency >= lo) & (frequency < hi)) for lo, hi in zip(edges, edges[1:], strict=False)]
+    columns = [twice * ((frequency >= lo) & (frequency < hi)) for lo, hi in itertools.pairwise(edges)]
     weights = np.stack([c.ravel() for c in columns], axis=1)
     return (weights / weights.sum(axis=0)).astype(np.float32)
 

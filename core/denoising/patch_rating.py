@@ -27,6 +27,12 @@ NATURAL = 0.03  # deviation of the log of the noise from place to place, as the 
 LEAST = {"uneven": 0.15, "blob": 0.15, "noise": 0.05, "texture": 0.15, "brightness": 0.1, "edge": 0.15}
 # Of a listed particle's response: a weaker one is not called a particle, a stronger one is, however much they scatter.
 LISTED_SHARES = (0.5, 0.65)
+# Of a Gumbel distribution, in robust deviations from its median: how far a value lies that CHANCE exceed.
+GUMBEL_LIMIT = float((-np.log(-np.log1p(-CHANCE)) + np.log(np.log(2))) / (1.4826 * 0.7670))
+
+# The log of the largest |value| of a low-passed patch scatters more than that of its deviation, with a lighter tail.
+BLOB_TO_SPREAD, BLOB_LIMIT = 1.5, 3.3
+HUMP = 3.8  # in deviations of the low-passed patch: chance makes 3.1 in the middle, 4.4 in one of a hundred
 FEW_ALIKE = 0.5  # of the places: fewer that look alike are worth a warning
 
 
@@ -38,9 +44,6 @@ class Rating:
     code: str = ""
     text: str = ""
     scores: dict[str, float] = field(default_factory=dict)
-
-
-CLEAN = Rating(True)
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,9 @@ class Background:
         return float(np.exp(self.centre[1]))
 
     @property
-    def warning(self) -> str:
-        """A sentence for a micrograph whose background is not what most of it is made of, or ""."""
-        if self.asked < 8 or self.alike >= FEW_ALIKE * self.asked:
-            return ""
-        return (
-            f"only {self.alike} of {self.asked} places look alike; the rest may be carbon, ice or unlisted particles: "
-            "look at the boxes."
-        )
+    def mixed(self) -> bool:
+        """Whether most places are unlike the background found: carbon, ice or unlisted particles prevail."""
+        return self.asked >= 8 and self.alike < FEW_ALIKE * self.asked
 
 
 def learn_background(
@@ -169,9 +167,9 @@ def _grid(shape: tuple[int, ...], box: int, particles: np.ndarray, reach: float)
     rows, cols = (np.arange(box // 2, n - (box - box // 2) + 1, box) for n in shape[:2])
     xy = np.stack(np.meshgrid(cols, rows), axis=-1).reshape(-1, 2).astype(float)
     if len(particles) and len(xy):
-        from scipy.spatial import cKDTree
-
-        clear = cKDTree(particles).query(xy, p=np.inf)[0] >= reach
+        clear = np.ones(len(xy), bool)
+        for particle in particles:  # one at a time: thousands of windows times thousands of particles is much memory
+            clear &= np.abs(xy - particle).max(axis=1) >= reach
         xy = xy[clear] if clear.sum() >= 8 else xy
     step = len(xy) / max(1, min(len(xy), MOST_GRID))
     return xy[(np.arange(min(len(xy), MOST_GRID)) * step).astype(int)]
@@ -210,7 +208,8 @@ def _extreme_limits(
 ) -> dict[str, tuple[float, float]]:
     """Limits of the largest of many: where Gaussian noise puts them, wider where the clean patches are."""
     found = _extremes(background, measured, centres)
-    coefficients, pixels = int(spot_mask(background.box).sum()), 2 * background.box**2
+    # independent ones: the window joins neighbouring coefficients
+    coefficients, pixels = int(spot_mask(background.box).sum()) // 2, background.box**2
     ideal = {  # median, limit
         "crystal": (np.log(np.log(coefficients / np.log(2))), np.log(np.log(coefficients / CHANCE))),
         "pixels": tuple(np.log(-ndtri(p / (2 * pixels))) for p in (np.log(2), CHANCE)),
@@ -237,57 +236,62 @@ def _extreme_limits(
     return limits
 
 
-# Of a Gumbel distribution, in robust deviations from its median: how far a value lies that CHANCE exceed.
-GUMBEL_LIMIT = float((-np.log(-np.log1p(-CHANCE)) + np.log(np.log(2))) / (1.4826 * 0.7670))
-
-# The log of the largest |value| of a low-passed patch scatters more than that of its deviation, with a lighter tail.
-BLOB_TO_SPREAD, BLOB_LIMIT = 1.5, 3.3
-
-
 def _widening(clean: np.ndarray, expected: float) -> float:
     return float(robust_scale(clean[:, None], np.array([expected]))[0]) / expected
 
 
 def rate(background: Background, centres: np.ndarray, measured: Measured) -> list[Rating]:
     """Rate measured boxes (n) about `centres` (n, 2) against a background of the same box size."""
-    measured_degrees = max(2.0, 0.37 * background.alike)  # 0.37: what a median deviation knows of a Gaussian
-
-    def limit(chance: float, trust: float = PRIOR_WEIGHT) -> float:
-        return float(-stdtrit(measured_degrees + trust, chance))
-
     values = _texture(measured)
-    z = (values - background.centre) / background.scale
     offset = measured.mean / background.sigma - background.brightness.at(centres)
-    unsure = background.brightness.uncertainty(centres)
     slope = measured.slope / background.sigma - background.slope
-    tilt = np.sqrt(((slope / background.slope_scale) ** 2).sum(axis=1))
-    tilt_limit = np.sqrt(-2 * np.log(CHANCE)) * limit(CHANCE, 0) / -float(ndtri(CHANCE))
-    scale, least = background.scale, LEAST
-    one, two = limit(CHANCE), limit(CHANCE / 2)
-    each = limit(CHANCE / (2 * (values.shape[1] - 2)))
-    bands = np.abs(z[:, 2:]) / np.maximum(each, least["texture"] / scale[2:])
-    calmer = values < background.centre  # a little less noise is no contamination: hold it to twice the difference
-    bands = np.where(calmer[:, 2:], np.minimum(bands, np.abs(z[:, 2:]) * scale[2:] / (2 * least["texture"])), bands)
-    noise = np.abs(z[:, 1]) / max(two, least["noise"] / scale[1])
-    noise = np.where(calmer[:, 1], np.minimum(noise, np.abs(z[:, 1]) * scale[1] / (2 * least["noise"])), noise)
-    scores = {
-        "uneven": z[:, 0] / max(one, least["uneven"] / scale[0]),
-        "noise": noise,
-        "texture": bands.max(axis=1),
-        "brightness": np.abs(offset) / np.maximum(
-            limit(CHANCE / 2, 0) * background.brightness_scale * unsure, least["brightness"]
-        ),
-        "edge": np.minimum(tilt / tilt_limit, np.hypot(*slope.T) / least["edge"]),
-        "masked": measured.flat / MASKED,
-    }
     extremes = _extremes(background, measured, centres)
+    bands = _band_scores(background, values)
+    scores = _scores(background, values, bands, offset / background.brightness.uncertainty(centres), slope)
+    scores["masked"] = measured.flat / MASKED
     for name, found in extremes.items():
         usual, high = background.limits[name]
         scores[name] = (found - usual) / max(high - usual, 1e-12)
-    table = np.stack([scores[code] for code in CODES if code in scores], axis=1)
+    # one broad hump rather than unevenness all over is told as a spot
+    scores["blob"] = np.where(np.abs(measured.blob) >= HUMP, np.fmax(scores["blob"], scores["uneven"]), scores["blob"])
     codes = [code for code in CODES if code in scores]
+    table = np.stack([scores[code] for code in codes], axis=1)
     numbers = Numbers(background, measured, values, offset, slope, extremes, bands)
     return [_rating(i, row, codes, numbers) for i, row in enumerate(table)]
+
+
+def _limit(background: Background, chance: float, trust: float = PRIOR_WEIGHT) -> float:
+    """How many scales off a clean value lies with this probability; more where few patches told the scale."""
+    measured = max(2.0, 0.37 * background.alike)  # 0.37: what a median deviation knows of a Gaussian
+    return float(-stdtrit(measured + trust, chance))
+
+
+def _band_scores(background: Background, values: np.ndarray) -> np.ndarray:
+    """Scores (n, k) of the bands; they share the chance of one test. Less power is held to twice the difference."""
+    off = values[:, 2:] - background.centre[2:]
+    least = np.where(off < 0, 2 * LEAST["texture"], LEAST["texture"])
+    limit = _limit(background, CHANCE / (2 * off.shape[1]))
+    return np.abs(off) / np.maximum(limit * background.scale[2:], least)
+
+
+def _scores(
+    background: Background, values: np.ndarray, bands: np.ndarray, offset: np.ndarray, slope: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Scores of the values that lie about a centre; `offset` and `slope` in noise sigmas."""
+    off = values - background.centre
+    one, two = _limit(background, CHANCE), _limit(background, CHANCE / 2)
+    noise_least = np.where(off[:, 1] < 0, 2 * LEAST["noise"], LEAST["noise"])
+    free = _limit(background, CHANCE / 2, trust=0)  # nothing is known beforehand of how ice thickness varies
+    tilt = np.sqrt(((slope / background.slope_scale) ** 2).sum(axis=1))
+    # the length of two Gaussian numbers, widened like a single one where few patches told the scale
+    tilt_limit = np.sqrt(-2 * np.log(CHANCE)) * _limit(background, CHANCE, trust=0) / -float(ndtri(CHANCE))
+    return {
+        "uneven": off[:, 0] / max(one * background.scale[0], LEAST["uneven"]),
+        "noise": np.abs(off[:, 1]) / np.maximum(two * background.scale[1], noise_least),
+        "texture": bands.max(axis=1),
+        "brightness": np.abs(offset) / max(free * background.brightness_scale, LEAST["brightness"]),
+        "edge": np.minimum(tilt / tilt_limit, np.hypot(slope[:, 0], slope[:, 1]) / LEAST["edge"]),
+    }
 
 
 def _rating(i: int, row: np.ndarray, codes: list[str], numbers: Numbers) -> Rating:

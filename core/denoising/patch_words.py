@@ -98,7 +98,7 @@ def _particle(i: int, n: Numbers) -> str:
 def _blob(i: int, n: Numbers) -> str:
     colour = "dark" if n.measured.blob[i] < 0 else "bright"
     times = np.exp(n.extremes["blob"][i] - n.background.limits["blob"][0])
-    return f"A {colour} spot, {times:.1f} times what chance makes: ice, dirt or part of a particle."
+    return f"A {colour} spot, {times:.1f} times as strong as chance makes: ice, gold, dirt or part of a particle."
 
 
 def _uneven(i: int, n: Numbers) -> str:
@@ -117,7 +117,8 @@ def _texture(i: int, n: Numbers) -> str:
 
 def _noise(i: int, n: Numbers) -> str:
     change = np.exp(n.values[i, 1] - n.background.centre[1]) - 1
-    return f"Its noise is {abs(change):.0%} {'stronger' if change > 0 else 'weaker'} than that of clean patches."
+    what, why = ("stronger", "carbon, ice or a particle") if change > 0 else ("weaker", "an empty hole or a mask")
+    return f"Its noise is {abs(change):.0%} {what} than that of clean patches: {why}."
 
 
 _SENTENCES = {

@@ -1,29 +1,31 @@
-"""Where the background is: boxes that keep clear of every particle, of each other and of the border.
+"""Where the background is: boxes that keep clear of every particle, of each other, of excluded areas and the border.
 
-A box is the square of pixels centre - size // 2 ... + size, x = column, y = row. Boxes whose low-pass filtered
-spread is well above the calmest ones of their micrograph (ice crystals, carbon, unlisted particles) are refused.
-Boxes that reach into a masked region (constant pixels) hold no noise: they are no candidates at all.
+A box is the square of pixels centre - size // 2 ... + size, x = column, y = row. Boxes that reach into a masked
+region (constant pixels) hold no noise: they are no candidates at all. Which of the candidates are clean background is
+core/denoising/patch_rating.py's to say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.physics.noise import low_pass_spread
+from core.denoising.patch_rating import MASKED, Background, Rating, rate_patches
+from core.images.polygon import touched_by_any
 
-UNEVEN_LIMIT = 1.3  # a clean patch is within this factor of the calmest four
-CALMEST = 4
-FILLED = 0.05  # a larger share of one value in a box is a mask, not noise
+CALMEST = 4  # how many calm windows a stand-in for empty patches needs (core/denoising/baselines.py)
 
 
 @dataclass(frozen=True)
 class PickedBoxes:
-    """Centres (n, 2) x, y of accepted boxes and how many were refused as uneven."""
+    """Centres (n, 2) x, y of accepted boxes; the refused ones (m, 2) with what speaks against each."""
 
     centres: np.ndarray
-    refused: int
+    refused: np.ndarray
+    ratings: list[Rating]  # of the refused
+    background: Background | None = None  # None where there was no candidate
 
 
 def pick_boxes(
@@ -34,17 +36,39 @@ def pick_boxes(
     clearance: float,
     most: int,
     rng: np.random.Generator,
+    excluded_areas: Sequence[np.ndarray] = (),  # (m, 2) vertices x, y
+    diameter: float | None = None,  # of the particle, where it is known: unlisted ones are looked for
+    pixel_size_a: float | None = None,
 ) -> PickedBoxes:
-    """Pack boxes, refuse uneven ones, keep a random choice.
+    """Pack boxes, refuse those that are no clean background, keep a random choice of the others.
 
     Each particle is a square of side max(particle_size, box_size), wider by `clearance` on every side.
     """
+    places = candidates(image, particles, box_size, particle_size, clearance, excluded_areas)
+    places = places[rng.permutation(len(places))[: 3 * most]]  # enough to choose the clean ones from
+    ratings, background = rate_patches(image, places, box_size, particles, diameter, pixel_size_a)
+    clean = np.array([r.accepted for r in ratings], bool)
+    refused = [r for r in ratings if not r.accepted]
+    return PickedBoxes(places[clean][:most], places[~clean], refused, background)
+
+
+def candidates(
+    image: np.ndarray,
+    particles: np.ndarray,
+    box_size: int,
+    particle_size: float,
+    clearance: float,
+    excluded_areas: Sequence[np.ndarray] = (),
+) -> np.ndarray:
+    """Centres (n, 2) x, y of boxes that touch nothing known, packed row by row."""
     free_y, free_x = _candidate_axes(image.shape, box_size)
     if not free_y.size or not free_x.size:
-        return PickedBoxes(np.empty((0, 2)), 0)
-    allowed = np.ones((free_y.size, free_x.size), bool)
+        return np.empty((0, 2))
     reach = (box_size + max(particle_size, box_size)) / 2 + clearance
-    allowed &= ~_masked(image, free_x, free_y, box_size)
+    allowed = ~_masked(image, free_x, free_y, box_size)
+    if len(excluded_areas):
+        rows, cols = np.nonzero(allowed)
+        allowed[rows, cols] = ~excluded(free_x[cols], free_y[rows], box_size, excluded_areas)
     for x, y in particles:
         _forbid(allowed, free_x, free_y, x, y, reach)
     chosen: list[tuple[int, int]] = []
@@ -54,11 +78,15 @@ def pick_boxes(
             if allowed[row, col]:
                 chosen.append((int(free_x[col]), int(y)))
                 _forbid(allowed, free_x, free_y, free_x[col], y, box_size)
-    some = rng.permutation(len(chosen))[: 3 * most]  # enough to choose the even ones from
-    chosen = [chosen[i] for i in some]
-    even = _even_ones(image, chosen, box_size)
-    accepted = [c for c, keep in zip(chosen, even, strict=True) if keep][:most]
-    return PickedBoxes(np.array(accepted, float).reshape(-1, 2), int(len(chosen) - sum(even)))
+    return np.array(chosen, float).reshape(-1, 2)
+
+
+def excluded(x: np.ndarray, y: np.ndarray, box: int, polygons: Sequence[np.ndarray]) -> np.ndarray:
+    """Which boxes about x, y (n,) touch one of the polygons, vertices (m, 2) x, y: (n,) bool.
+
+    The whole box must stay outside; one pixel more is asked, because an even box has no middle pixel.
+    """
+    return touched_by_any(np.stack([np.atleast_1d(x), np.atleast_1d(y)], axis=1), box + 1, polygons)
 
 
 def _candidate_axes(shape: tuple[int, ...], box: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +118,4 @@ def _masked(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, box: int) -> np.n
     left, top = xs - box // 2, ys - box // 2
     upper, lower = total[top], total[top + box]
     count = lower[:, left + box] - lower[:, left] - upper[:, left + box] + upper[:, left]
-    return count > FILLED * box * box
-
-
-def _even_ones(image: np.ndarray, centres: list[tuple[int, int]], box: int) -> list[bool]:
-    if not centres:
-        return []
-    half = box // 2
-    patches = [image[y - half : y - half + box, x - half : x - half + box] for x, y in centres]
-    spread = np.array([low_pass_spread(np.asarray(p, np.float32), box / 16) for p in patches])
-    limit = UNEVEN_LIMIT * np.sort(spread)[:CALMEST].mean()
-    return list(spread <= limit)
+    return count > MASKED * box * box

@@ -1,9 +1,14 @@
-"""Job `pick-noise`: boxes of pure background between the particles. The search itself is core/denoising/patches.py."""
+"""Job `pick-noise`: boxes of pure background between the particles, and why other places were refused.
+
+The search itself is core/denoising/patches.py, the judgement core/denoising/patch_rating.py.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -11,6 +16,13 @@ from pydantic import Field
 from core.errors import InputError, ParamError
 from core.jobs.base import JobContext
 from core.params import Params, ui
+
+if TYPE_CHECKING:
+    from core.denoising.patches import PickedBoxes
+    from core.io.refused import Refused
+
+MOST_PER_MICROGRAPH, MOST_IN_RESULT = 200, 2000  # refused places told in the result; the file holds all
+MOST_NAMES = 5  # in a warning
 
 
 class PickNoiseParams(Params):
@@ -32,7 +44,8 @@ class PickNoiseParams(Params):
         None,
         ge=1,
         le=4096,
-        description="Particle diameter; boxes keep clear of it when it is larger than the box.",
+        description="Particle diameter; boxes keep clear of it when it is larger than the box, and unlisted "
+        "particles are looked for.",
         json_schema_extra=ui(unit="px"),
     )
     max_per_micrograph: int = Field(100, ge=1, le=10000, description="Most boxes on one micrograph.")
@@ -43,17 +56,44 @@ class PickNoiseParams(Params):
         description="Extra distance kept from every particle.",
         json_schema_extra=ui(unit="px"),
     )
+    exclude: Path | None = Field(
+        None,
+        description="Excluded areas drawn on Home (.marks.json); boxes keep out of them.",
+        json_schema_extra=ui(dialog="open", pattern="Excluded areas (*.marks.json)"),
+    )
     seed: int = Field(
         0, ge=0, le=2**63 - 1, description="Seed of the random order.", json_schema_extra=ui(advanced=True)
     )
 
 
+@dataclass
+class _Found:
+    """What the search brought, by micrograph name."""
+
+    boxes: dict[str, np.ndarray] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
+    roughness: dict[str, np.ndarray] = field(default_factory=dict)
+    unlike: dict[str, str] = field(default_factory=dict)  # "12 of 40", of micrographs whose places differ
+
+    def add(self, name: str, picked: PickedBoxes) -> None:
+        from core.denoising.patch_sets import roughness
+        from core.io.refused import Refused
+
+        self.boxes[name] = picked.centres
+        self.refused[name] = Refused(picked.refused, [r.code for r in picked.ratings], [r.text for r in picked.ratings])
+        if picked.background is not None:
+            self.roughness[name] = roughness(picked.background)
+            if picked.background.mixed:
+                self.unlike[name] = f"{picked.background.alike} of {picked.background.asked}"
+
+
 def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
-    """Search every micrograph and write the boxes; returns counts."""
+    """Search every micrograph, write the boxes and, beside them, the refused places; returns counts."""
     from core.denoising.collect import micrograph_names
-    from core.denoising.patches import pick_boxes
+    from core.denoising.patch_words import CODES
     from core.images.source import list_micrographs
     from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
+    from core.io.refused import refused_path, write_refused
 
     micrographs = list_micrographs(params.micrographs)
     names = micrograph_names(micrographs)
@@ -62,48 +102,150 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     matched = match_names(positions, micrographs)
     if not any(len(xy) for xy in matched.values()):
         raise no_match_error(params.particles, positions, micrographs)
+    areas, ticked = _marks(params, micrographs)
 
-    found: dict[str, np.ndarray] = {}
-    refused = 0
+    found = _Found()
     for i, micrograph in enumerate(micrographs):
+        name = names[micrograph]
         ctx.step(i, len(micrographs), micrograph.name)
-        if not len(matched[micrograph]):
-            ctx.warn(
-                f"{names[micrograph]} has no particles in {params.particles.name}: skipped, because its "
-                "particles are unknown."
-            )
+        if micrograph in ticked:
             continue
-        picked = pick_boxes(
-            _read(micrograph),
-            matched[micrograph],
-            params.box_size,
-            params.particle_diameter or params.box_size,
-            params.clearance,
-            params.max_per_micrograph,
-            np.random.default_rng([params.seed, i]),
-        )
-        refused += picked.refused
-        found[names[micrograph]] = picked.centres
-        if not len(picked.centres):
-            ctx.warn(f"{names[micrograph]} has no free place for a box of {params.box_size} px.")
-    counts = {name: len(xy) for name, xy in found.items()}
+        if not len(matched[micrograph]):
+            ctx.warn(f"{name} has no particles in {params.particles.name}: skipped, because its particles are unknown.")
+            continue
+        found.add(name, _pick(params, micrograph, matched[micrograph], areas.get(micrograph, []), i))
+        if not len(found.boxes[name]):
+            ctx.warn(_nowhere(name, params.box_size, len(found.refused[name].codes)))
+    _warn_of_carbon(found, ctx)
+    counts = {name: len(xy) for name, xy in found.boxes.items()}
     total = sum(counts.values())
+    reasons = Counter(code for refused in found.refused.values() for code in refused.codes)
     if total == 0:
-        raise InputError(
-            f"No box of {params.box_size} px fits between the particles of {params.particles.name}.",
-            "Use a smaller --box-size or --clearance.",
-        )
-    write_noise_boxes(params.output, found, params.box_size)
+        raise _nothing(params, reasons)
+    write_noise_boxes(params.output, found.boxes, params.box_size)
+    beside = refused_path(params.output)
+    write_refused(beside, found.refused, params.box_size, CODES)
     ctx.step(len(micrographs), len(micrographs), "Done")
     return {
         "summary": f"{total} noise boxes on {sum(c > 0 for c in counts.values())} of {len(micrographs)} "
-        f"micrographs, {refused} places refused as uneven; written to {params.output}",
+        f"micrographs; {_tally(reasons)}; written to {params.output}",
         "output": str(params.output),
         "boxes": total,
-        "refused": refused,
+        "refused": sum(reasons.values()),
+        "refused_by_reason": dict(reasons.most_common()),
+        "refused_file": str(beside),
+        "refused_places": _some(found.refused),
         "box_size": params.box_size,
         "per_micrograph": counts,
     }
+
+
+def _pick(
+    params: PickNoiseParams, micrograph: Path, particles: np.ndarray, areas: list[np.ndarray], number: int
+) -> PickedBoxes:
+    from core.denoising.patches import pick_boxes
+
+    image, pixel_size = _read(micrograph)
+    return pick_boxes(
+        image,
+        particles,
+        params.box_size,
+        params.particle_diameter or params.box_size,
+        params.clearance,
+        params.max_per_micrograph,
+        np.random.default_rng([params.seed, number]),
+        areas,
+        params.particle_diameter,
+        pixel_size,
+    )
+
+
+def _marks(params: PickNoiseParams, micrographs: list[Path]) -> tuple[dict[Path, list[np.ndarray]], set[Path]]:
+    """Excluded polygons of each micrograph, and the micrographs ticked as holding no noise."""
+    from core.io.coordinates import match_names
+    from core.io.marks import read_marks
+
+    if params.exclude is None:
+        return {}, set()
+    if not params.exclude.is_file():
+        raise InputError(f"{params.exclude} does not exist.", "Choose the .marks.json beside the noise boxes.")
+    marks = read_marks(params.exclude)
+    listed = list(dict.fromkeys([*marks.excluded, *marks.empty]))
+    places = {name: np.array([[i, 0.0]]) for i, name in enumerate(listed)}
+    areas: dict[Path, list[np.ndarray]] = {}
+    ticked = set()
+    for micrograph, rows in match_names(places, micrographs).items():
+        for name in (listed[int(i)] for i in rows[:, 0]):
+            areas.setdefault(micrograph, []).extend(marks.excluded.get(name, []))
+            if name in marks.empty:
+                ticked.add(micrograph)
+    return areas, ticked
+
+
+def _nowhere(name: str, box: int, refused: int) -> str:
+    if refused:
+        return f"{name} has no clean place for a box of {box} px: {refused} were refused."
+    return f"{name} has no free place for a box of {box} px."
+
+
+def _nothing(params: PickNoiseParams, reasons: Counter[str]) -> InputError:
+    if reasons:
+        return InputError(
+            f"No clean place for a box of {params.box_size} px was found: {_tally(reasons)}.",
+            "Use a smaller --box-size, or place boxes by hand on Home.",
+        )
+    return InputError(
+        f"No box of {params.box_size} px fits between the particles of {params.particles.name}.",
+        "Use a smaller --box-size or --clearance.",
+    )
+
+
+def _tally(reasons: Counter[str]) -> str:
+    """The refused places in words: 12 places refused (7 uneven, 3 crystalline ice, 2 unlisted particles)."""
+    from core.denoising.patch_words import CODES
+
+    total = sum(reasons.values())
+    if not total:
+        return "no place refused"
+    parts = ", ".join(f"{count} {CODES[code]}" for code, count in reasons.most_common())
+    return f"{total} {'place' if total == 1 else 'places'} refused ({parts})"
+
+
+def _some(refused: dict[str, Refused]) -> dict[str, list[list[Any]]]:
+    """A bounded part of the refused places: name -> rows of x, y, code, text."""
+    told: dict[str, list[list[Any]]] = {}
+    room = MOST_IN_RESULT
+    for name, one in refused.items():
+        rows = [
+            [float(x), float(y), code, text]
+            for (x, y), code, text in zip(one.centres, one.codes, one.texts, strict=True)
+        ][: min(MOST_PER_MICROGRAPH, room)]
+        if rows:
+            told[name] = rows
+        room -= len(rows)
+    return told
+
+
+def _warn_of_carbon(found: _Found, ctx: JobContext) -> None:
+    """Say which micrographs may be something else than ice; one message for all, there may be thousands."""
+    from core.denoising.patch_sets import rough_ones
+
+    if found.unlike:
+        ctx.warn(
+            "Fewer than half of the places look alike; the others may be carbon, ice crystals or unlisted particles. "
+            f"Look at the boxes of {_names({n: f'{n} ({t})' for n, t in found.unlike.items()})}."
+        )
+    rough = rough_ones(found.roughness)
+    if rough:
+        ctx.warn(
+            "The background is far rougher than on the other micrographs, as on carbon or ruined exposures. "
+            f"Look at the boxes of {_names({n: f'{n} ({t:.1f} times)' for n, t in rough.items()})}."
+        )
+
+
+def _names(told: dict[str, str]) -> str:
+    shown = ", ".join(list(told.values())[:MOST_NAMES])
+    return shown if len(told) <= MOST_NAMES else f"{shown} and {len(told) - MOST_NAMES} more"
 
 
 def _check_output(params: PickNoiseParams, micrographs: list[Path]) -> None:
@@ -121,7 +263,7 @@ def _check_output(params: PickNoiseParams, micrographs: list[Path]) -> None:
         )
 
 
-def _read(micrograph: Path) -> np.ndarray:
+def _read(micrograph: Path) -> tuple[np.ndarray, float | None]:
     from core.images.source import open_source
 
     opened = open_source(micrograph)
@@ -131,4 +273,4 @@ def _read(micrograph: Path) -> np.ndarray:
             "Average movies first (motion correction).",
             micrograph,
         )
-    return opened.read(0)
+    return opened.read(0), opened.pixel_size_a
