@@ -22,7 +22,7 @@ from core.io.rows import RowLayout, RowReader, open_rows
 
 LONGEST = 1536  # px, longest side of a preview: a bit more than a window shows
 SMALLEST = 4 << 20  # pixels: smaller images are there before a preview would be
-TIME_S = 0.025  # reading stops before this is exceeded
+TIME_S = 0.025  # of images up to 4096 x 4096, more in proportion to the side: reading stops before this is exceeded
 
 _RANGE_SAMPLE = 1 << 15
 _SIGMAS = 2.576  # half a range in standard deviations of Gaussian noise
@@ -47,7 +47,7 @@ def preview_pyramid(
     """Coarse levels of image `index` from some of its rows; None when the file gives nothing before it gives all.
 
     A pixel of the finest level here is the mean of some rows of the square it stands for: at most `most_rows` (None:
-    half of them), fewer, then coarser levels only, when reading takes longer than about `time_s` seconds. The noise
+    half of them), fewer, then coarser levels only, when reading takes longer than about `time_s`. The noise
     that this leaves is filtered out, and grey ranges are those expected of the full means: the contrast stays when
     the whole image arrives. Images of fewer than `smallest` pixels have no preview.
     """
@@ -60,7 +60,7 @@ def preview_pyramid(
     side = 1 << finest
     with open_rows(layout) as reader, np.errstate(invalid="ignore", over="ignore"):
         bands = _Bands(layout, reader, side, stop)
-        bands.read(min(most_rows or side, max(1, side // 2)), time_s)
+        bands.read(min(most_rows or side, max(1, side // 2)), time_s * max(1.0, math.sqrt(ny * nx) / 4096))
         error = bands.range_error()
     first, group = bands.means()
     levels = [first]
