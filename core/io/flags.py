@@ -1,0 +1,117 @@
+"""Flags of micrographs (keep, reject, star) by micrograph key, with undo; and the JSON file they are kept in.
+
+No Qt. A key is the micrograph's name in the noise file. Saving by itself is app/widgets/flag_file.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from core.errors import InputError
+from core.io.atomic import write_json
+
+FLAGS = ("keep", "reject", "star")
+FILE_NAME = "micrograph_flags.json"
+_FORMAT = "vitreous micrograph flags"
+
+
+class Flags:
+    """One flag or none ("") for each key. `subscribe(callback)`: callback(keys) after each change."""
+
+    def __init__(self, flags: Mapping[str, str] | None = None) -> None:
+        self._flags: dict[str, str] = dict(flags or {})
+        self._undo: list[dict[str, str]] = []  # what the changed keys had before
+        self._redo: list[dict[str, str]] = []
+        self._listeners: list[Callable[[list[str]], None]] = []
+        self.dirty = False
+
+    def get(self, key: str) -> str:
+        """The flag of a key, "" when it has none."""
+        return self._flags.get(key, "")
+
+    def count(self, flag: str) -> int:
+        """How many keys have this flag."""
+        return sum(f == flag for f in self._flags.values())
+
+    def as_dict(self) -> dict[str, str]:
+        """A copy: key -> flag."""
+        return dict(self._flags)
+
+    def load(self, flags: Mapping[str, str]) -> None:
+        """Replace everything and forget the history: a file was opened."""
+        changed = sorted(set(self._flags) | set(flags))
+        self._flags = {k: f for k, f in flags.items() if f}
+        self._undo, self._redo, self.dirty = [], [], False
+        self._tell(changed)
+
+    def set(self, keys: Iterable[str], flag: str) -> list[str]:
+        """Give a flag ("" takes it away): one step for undo. Returns the keys that changed."""
+        if flag not in (*FLAGS, ""):
+            raise ValueError(f"unknown flag {flag}")
+        before = {k: self.get(k) for k in dict.fromkeys(keys) if self.get(k) != flag}
+        if before:
+            self._undo.append(before)
+            self._redo.clear()
+            self._put(dict.fromkeys(before, flag))
+        return list(before)
+
+    def undo(self) -> list[str]:
+        """Take the last change back; returns its keys, [] when there is none."""
+        return self._turn(self._undo, self._redo)
+
+    def redo(self) -> list[str]:
+        """Do the change again that was taken back last."""
+        return self._turn(self._redo, self._undo)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._undo)
+
+    def _turn(self, source: list[dict[str, str]], target: list[dict[str, str]]) -> list[str]:
+        if not source:
+            return []
+        step = source.pop()
+        target.append({k: self.get(k) for k in step})
+        self._put(step)
+        return list(step)
+
+    def _put(self, flags: Mapping[str, str]) -> None:
+        for key, flag in flags.items():
+            if flag:
+                self._flags[key] = flag
+            else:
+                self._flags.pop(key, None)
+        self.dirty = True
+        self._tell(list(flags))
+
+    def subscribe(self, callback: Callable[[list[str]], None]) -> Callable[[], None]:
+        """Call back after each change; returns the function that ends this."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    def _tell(self, keys: list[str]) -> None:
+        for listener in tuple(self._listeners):
+            listener(keys)
+
+
+def read_flags(path: Path) -> dict[str, str]:
+    """Flags of a file by key; {} when it does not exist."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        raise InputError(f"{path} cannot be read as flags of micrographs.", "Move it away.", path) from None
+    flags = data.get("flags") if isinstance(data, dict) and data.get("format") == _FORMAT else None
+    if not isinstance(flags, dict) or not all(isinstance(f, str) for f in flags.values()):
+        raise InputError(f"{path} does not hold flags of micrographs.", "Move it away.", path)
+    return flags
+
+
+def write_flags(path: Path, flags: Mapping[str, str]) -> Path:
+    """Write flags, atomically."""
+    write_json(path, {"format": _FORMAT, "version": 1, "flags": dict(sorted(flags.items()))})
+    return path
