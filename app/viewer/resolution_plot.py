@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QMouseEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout
 
 from app import theme
@@ -165,7 +166,6 @@ class ResolutionPlot(QFrame):
         plot.setMinimumSize(0, 0)
         plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        plot.scene().sigMouseMoved.connect(self._on_mouse)
         plot.viewport().installEventFilter(self)
         layout = self.layout()
         if layout is not None:
@@ -210,13 +210,13 @@ class ResolutionPlot(QFrame):
 
     # -- events -------------------------------------------------------------------------------------------
 
-    def _on_mouse(self, place: Any) -> None:
-        view = self._plot.plotItem.vb
-        inside = view.sceneBoundingRect().contains(place)
-        self.pointed.emit(float(view.mapSceneToView(place).x()) if inside else float("nan"))
-
-    def eventFilter(self, watched: Any, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Leave:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The mouse over the plot. pyqtgraph's own signal drops moves, the last one too."""
+        if event.type() == QEvent.Type.MouseMove and isinstance(event, QMouseEvent) and self._plot is not None:
+            view, place = self._plot.plotItem.vb, self._plot.mapToScene(event.position().toPoint())
+            inside = view.sceneBoundingRect().contains(place)
+            self.pointed.emit(float(view.mapSceneToView(place).x()) if inside else float("nan"))
+        elif event.type() == QEvent.Type.Leave:
             self.pointed.emit(float("nan"))
         return super().eventFilter(watched, event)
 
@@ -243,8 +243,6 @@ def _resolution_axis(pg: Any) -> Any:
             return [f"{1.0 / value:.4g}" for value in values]
 
         def fontMetrics_width(self) -> float:
-            from PySide6.QtGui import QFontMetricsF
-
             return QFontMetricsF(self.style["tickFont"] or self.font()).horizontalAdvance("1000")
 
     return ResolutionAxis
