@@ -15,7 +15,6 @@ from PySide6.QtCore import QObject, Signal
 from core.errors import AppError
 from core.images.cache import ImageCache
 from core.images.contrast import auto_levels, to_8bit
-from core.images.gallery import binned
 from workers.task import run_task
 
 CHUNK_BYTES = 4 << 20  # of float32 read at once: some milliseconds
@@ -54,6 +53,8 @@ def bin_factor(shape: tuple[int, int], side: int, smooth: bool) -> int:
 
 def reduced(images: np.ndarray, factor: int) -> np.ndarray:
     """Means of squares of `factor` px of (n, h, w), smaller ones at the right and bottom; float32, finite."""
+    from core.images.gallery import binned  # reads files too: not needed before there are images
+
     images = np.asarray(images, np.float32)
     if not np.isfinite(images).all():
         images = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)

@@ -5,6 +5,7 @@ Making the pictures is workers/thumbnail_loader.py; the strip around this is thu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ class ThumbnailModel(QAbstractListModel):
         self.files: list[Path] = []  # all, in the order given
         self.shown: list[Path] = []
         self._rows: dict[Path, int] = {}
-        self._keys: Mapping[Path, str] = {}
+        self._keys: dict[Path, str] = {}
+        self._owners: dict[str, list[Path]] = {}
         self._shared = (0, 0)
         self._pictures: LRUCache[Path, QPixmap] = LRUCache(PICTURE_BYTES, getsizeof=_bytes_of)
         self._failed: dict[Path, str] = {}
@@ -58,14 +60,26 @@ class ThumbnailModel(QAbstractListModel):
         """The name under which a micrograph's flag is kept."""
         return self._keys.get(path, path.name)
 
+    def owners(self, keys: Sequence[str]) -> list[Path]:
+        """The files with these keys."""
+        return [file for key in keys for file in self._owners.get(key, [])]
+
+    def flag_counts(self) -> Counter[str]:
+        """How many files have each flag."""
+        return Counter(self.flag_store.get(key) for key in self._keys.values())
+
     def flag(self, path: Path) -> str:
         """keep, reject, star or ""."""
         return self.flag_store.get(self.key(path))
 
     def set_files(self, files: Sequence[Path], keys: Mapping[Path, str] | None = None) -> None:
         """Other micrographs."""
-        self.files, self._keys = list(files), keys or {}
-        self._shared = shared_ends([f.name for f in self.files])
+        self.files, keys = list(files), keys or {}
+        self._keys = {f: keys.get(f) or f.name for f in self.files}
+        self._owners = {}
+        for file, key in self._keys.items():
+            self._owners.setdefault(key, []).append(file)
+        self._shared = shared_ends([_stem(f.name) for f in self.files])
         self._pictures.clear()
         self._failed.clear()
         self.arrange()
@@ -122,12 +136,11 @@ class ThumbnailModel(QAbstractListModel):
         return self._failed.get(path, "")
 
     def names(self, path: Path) -> list[str]:
-        """The name of a file and shorter forms of it, without what all names have in common."""
-        name, (head, tail) = path.name, self._shared
-        stop = len(name) - tail if tail > 3 else len(name)
-        start = head if head > 3 else 0
-        dots = ("…" if start else "", "…" if stop < len(name) else "")
-        return [name, f"{name[:stop]}{dots[1]}", f"{dots[0]}{name[start:]}", f"{dots[0]}{name[start:stop]}{dots[1]}"]
+        """The name of a file and shorter forms of it: no suffix, then nothing that all names have in common."""
+        stem, (head, tail) = _stem(path.name), self._shared
+        start, stop = head if head > 3 else 0, len(stem) - tail if tail > 3 else len(stem)
+        before, after = "…" if start else "", "…" if stop < len(stem) else ""
+        return [path.name, stem, f"{before}{stem[start:]}", f"{before}{stem[start:stop]}{after}"]
 
     def count(self, path: Path) -> int:
         """Boxes of a micrograph."""
@@ -148,6 +161,14 @@ class ThumbnailModel(QAbstractListModel):
             words += [self._failed[path]] if path in self._failed else []
             return ", ".join(words) if role == ROLE.AccessibleTextRole else "\n".join(words)
         return None
+
+
+def _stem(name: str) -> str:
+    """A file name without the suffixes of micrographs."""
+    for suffixes in ((".gz", ".bz2"), (".mrc", ".mrcs", ".tif", ".tiff")):
+        found = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+        name = name[: len(name) - len(found)]
+    return name
 
 
 def _bytes_of(picture: QPixmap) -> int:

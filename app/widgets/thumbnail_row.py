@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QKeySequence, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QSizePolicy, QWidget
 
-from app.widgets.thumbnail_model import ThumbnailDelegate
+from app.widgets.thumbnail_model import Index, ThumbnailDelegate
 
 KEYS = {"K": "keep", "R": "reject", "*": "star", "U": ""}
 
@@ -56,6 +58,13 @@ class ThumbnailRow(QListView):
         start = self.horizontalScrollBar().value()
         first = max(0, start // width)
         return first, min(n - 1, (start + self.viewport().width()) // width)
+
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
+        """Paint the items anew; Qt's own way lays out all of them for every thumbnail that arrives."""
+        if first == last:
+            self.update(first)
+        else:
+            self.viewport().update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -6,7 +6,6 @@ Asks with `wanted(paths)` for what is in sight and gets `set_thumbnail` or `set_
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -183,14 +182,12 @@ class ThumbnailStrip(QWidget):
             shortcut.activated.connect(lambda flag=flag: self.set_flag(flag))
 
     def _on_flags(self, keys: list[str]) -> None:
-        changed = set(keys)
-        paths = [path for path in self.model.files if self.model.key(path) in changed]
+        paths = self.model.owners(keys)
         if self.model.passing in ("keep", "reject", "star", "none"):
             self._on_arranged()
-        else:
-            self.model.touch()
         self._show_counts()
         for path in paths:
+            self.model.touch(path)
             self.flag_changed.emit(path, self.model.flag(path))
 
     # -- inside -------------------------------------------------------------------------------------------
@@ -217,7 +214,7 @@ class ThumbnailStrip(QWidget):
     def _show_counts(self) -> None:
         shown, total = len(self.model.shown), len(self.model.files)
         words = [f"{shown:,} of {total:,}" if shown != total else f"{total:,} micrographs"]
-        flags = Counter(self.model.flag(path) for path in self.model.files)
+        flags = self.model.flag_counts()
         words += [f"{sign} {flags[flag]:,} {spoken}" for flag, (sign, _, spoken) in SIGNS.items() if flags[flag]]
         self.counts.setText("   ".join(words))
 

@@ -73,7 +73,7 @@ def test_only_what_is_in_sight_of_10000_files_is_wanted(host, qtbot):
     with qtbot.waitSignal(host.strip.wanted, timeout=5000):
         host.strip.set_files(files(10_000))
     wanted = host.asked[-1]
-    first, last = host.strip.list.rows_in_sight()
+    last = host.strip.list.rows_in_sight()[1]
     assert wanted[: last + 1] == files(last + 1)  # what is seen comes first
     assert len(wanted) <= 2 * (last + 1)
     answer(host)
@@ -146,6 +146,29 @@ def test_the_picture_is_painted_and_a_rejected_one_is_dim(host, qtbot):
         greys.append(shot.pixelColor(place_of(host.strip, 1) - QPoint(0, 10)).red())
     assert greys[0] == 250
     assert greys[1] < 150
+
+
+def test_a_picture_that_arrives_lays_out_nothing(host, qtbot, monkeypatch):
+    from app.widgets.thumbnail_model import ThumbnailModel
+
+    host.strip.set_files(files(5000))
+    qtbot.waitUntil(lambda: bool(host.asked), timeout=5000)
+    QApplication.processEvents()
+    calls, real = [], ThumbnailModel.rowCount
+    monkeypatch.setattr(ThumbnailModel, "rowCount", lambda *args: calls.append(1) or real(*args))
+    host.strip.set_thumbnail(files(1)[0], np.zeros((60, 90), np.uint8))
+    host.strip.set_flag("keep")
+    host.strip.refresh_counts()
+    QApplication.processEvents()
+    assert len(calls) < 500
+
+
+def test_names_are_shortened_to_what_differs(host):
+    host.strip.set_files(files(20))
+    assert host.strip.model.names(files(20)[7]) == ["mic_00007_ali.mrc", "mic_00007_ali", "…00007_ali", "…00007…"]
+    only = [Path("/d/May08_03.05.02.mrc.gz")]
+    host.strip.set_files(only)
+    assert host.strip.model.names(only[0])[1:] == ["May08_03.05.02"] * 3
 
 
 # -- choosing -------------------------------------------------------------------------------------------
