@@ -73,7 +73,10 @@ class InfoPanel(QWidget):
 
     def set_image(self, path: Path | str | None, pyramid: Pyramid | None) -> None:
         """Another image: its file and its picture (either may be missing); both None: nothing is open."""
-        self._image = (None if path is None else Path(path), pyramid)
+        image = (None if path is None else Path(path), pyramid)
+        if image == self._image and (self.groups or self._task.busy):
+            return
+        self._image = image
         if path is None and pyramid is None:
             self._due = False
             self._task.cancel()

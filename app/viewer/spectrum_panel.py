@@ -116,6 +116,9 @@ class SpectrumPanel(QWidget):
 
     def set_image(self, pyramid: Pyramid | None, visible_rect: Region | None = None) -> None:
         """Another picture, and the part of it that is seen (x0, y0, x1, y1 in pixels); None: nothing is open."""
+        if pyramid is not None and pyramid is self._pyramid:
+            self.set_visible_rect(visible_rect)
+            return
         self._pyramid, self._rect = pyramid, visible_rect
         self._renew()
 

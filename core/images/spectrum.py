@@ -71,17 +71,20 @@ def power_spectrum(
     seen = 1.0 / float(window.sum(dtype=np.float64) ** 2)
     taper = np.multiply.outer(window, window)
     taper *= side / float(np.sum(window**2, dtype=np.float64))  # its mean square is 1: variances stay
-    total = np.zeros((side, side // 2 + 1), np.float64)
+    total = np.zeros((side, 2 * (side // 2 + 1)), np.float32)  # squares of real and imaginary parts, side by side
     corners = square_corners(image.shape, side)
     for x, y in corners:
         if cancelled is not None and cancelled():
             raise Cancelled
         square = image[y : y + side, x : x + side]
         mean = float(window @ square @ window) * seen  # of what the window sees: nothing is left at the centre
-        waves = rfft2((square - np.float32(mean)) * taper)
-        total += np.real(waves) ** 2 + np.imag(waves) ** 2
-    total /= len(corners) * side**2
-    power = _whole_plane(total.astype(np.float32), side)
+        part = np.subtract(square, np.float32(mean))
+        part *= taper
+        parts = rfft2(part).view(np.float32)
+        parts *= parts
+        total += parts
+    half = (total[:, 0::2] + total[:, 1::2]) / np.float32(len(corners) * side**2)
+    power = _whole_plane(half, side)
     step = 1.0 / (side * (pixel or 1.0))
     rings = ring_means(power)
     return Spectrum(np.sqrt(power), step, np.arange(len(rings)) * step, rings, pixel, len(corners))

@@ -231,6 +231,18 @@ def test_fast_changes_end_on_the_last_image(qtbot, spectrum) -> None:
     assert "Open a micrograph" in spectrum.picture._words
 
 
+def test_the_same_image_is_not_computed_twice(qtbot, spectrum, info) -> None:
+    image = build_pyramid(waves(600, 600, 16), 1.0)
+    for panel, arguments in ((spectrum, (image, (0, 0, 99, 99))), (info, (None, image))):
+        panel.set_image(*arguments)
+        qtbot.waitUntil(lambda panel=panel: not panel._task.busy, timeout=10_000)
+        panel.set_image(*arguments)
+        assert not panel._task.busy
+    spectrum.set_image(image, (5, 5, 300, 300))
+    assert not spectrum._task.busy, "the whole image is shown: where the view is does not matter"
+    assert spectrum.spectrum is not None
+
+
 def test_a_hidden_panel_computes_nothing_until_it_is_seen(qtbot) -> None:
     panel = SpectrumPanel()
     qtbot.addWidget(panel)
