@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTime, Signal
 from PySide6.QtGui import QActionGroup
-from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFrame, QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFrame, QHBoxLayout, QMenu, QToolButton, QVBoxLayout
 
+from app import theme
 from app.viewer.schemes import DEFAULT, SCHEMES
 from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
@@ -67,7 +68,7 @@ class HomePanel(QFrame):
         self.forward_button = button("Use in Forward →", "primary", "Carry these micrographs and boxes on")
         self.forward_button.clicked.connect(self.forward)
         whole.addWidget(self.forward_button)
-        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * 42)
+        self.list.setMinimumWidth(self.fontMetrics().averageCharWidth() * 38)  # the rows below may need more
 
     def _noise(self) -> QVBoxLayout:
         self.show_noise = QCheckBox("Noise boxes")
@@ -147,10 +148,13 @@ class HomePanel(QFrame):
         part.addLayout(row(self.undo_button, self.redo_button, self.delete_button))
         return part
 
-    def _schemes(self) -> QPushButton:
+    def _schemes(self) -> QToolButton:
         """Which program's mouse buttons to use."""
-        chooser = button("Mouse", tip="Use the mouse buttons of a program you know; ? shows them all")
+        chooser = QToolButton()
+        chooser.setText("Mouse")
+        chooser.setToolTip("Use the mouse buttons of a program you know; ? shows them all")
         chooser.setAccessibleName("Scheme of the mouse buttons")
+        chooser.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(chooser)
         menu.setToolTipsVisible(True)
         group = QActionGroup(menu)
@@ -170,7 +174,8 @@ class HomePanel(QFrame):
         self.show_particles = QCheckBox("Particles")
         self.show_particles.setChecked(True)
         self.show_particles.setToolTip("Show or hide them (X)")
-        self.particle_total = label("none loaded", "muted")
+        self.particle_total = ElidedLabel("none loaded")
+        theme.set_state(self.particle_total, "role", "muted")
         self.diameter = FloatBox(1, 4096, "px")
         self.diameter.set_value(128)
         self.diameter.setAccessibleName("Particle diameter")
@@ -182,8 +187,10 @@ class HomePanel(QFrame):
         self.show_particles.toggled.connect(self.visibility_changed)
         self.load_button.setAccessibleName("Load the STAR file of the particles")
         part = column(spacing=6)
-        part.addLayout(row(self.show_particles, None, self.particle_total))
-        part.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None, self.load_button))
+        head = row(self.show_particles, self.particle_total, self.load_button)
+        head.setStretch(1, 1)
+        part.addLayout(head)
+        part.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None))
         return part
 
     def _on_box(self) -> None:

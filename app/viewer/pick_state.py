@@ -67,11 +67,11 @@ class Picked:
         points = self._store.get(name)
         if not len(points):
             return None
-        offsets = points - (x, y)
-        hit = np.flatnonzero(np.abs(offsets).max(axis=1) <= radius)
-        if not len(hit):
+        near = np.flatnonzero(np.abs(points[:, 0] - x) <= radius)  # column by column: asked at every mouse move
+        near = near[np.abs(points[near, 1] - y) <= radius]
+        if not len(near):
             return None
-        return int(hit[np.argmin(np.hypot(*offsets[hit].T))])
+        return int(near[np.argmin(np.hypot(*(points[near] - (x, y)).T))])
 
     def within(self, name: str, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
         """Indices (k,) of the positions in a rectangle, its corners in any order."""
