@@ -42,6 +42,10 @@ class Surface(Protocol):
         """The picture moved by whole device pixels."""
         ...
 
+    def forget(self) -> None:
+        """No tile that was painted so far is wanted again."""
+        ...
+
 
 class Canvas(QWidget):
     """A scene on the screen; `painted(exact)` after each frame."""
@@ -107,6 +111,8 @@ class Canvas(QWidget):
         if key not in self._sources:
             kept = {(id(first), id(second)) for first, second in self.scene.sources()}
             self._sources = {k: source for k, source in self._sources.items() if k in kept}
+            if not self._sources:
+                self.surface.forget()
             self._sources[key] = TileSource(pyramid, minus)  # holds both: their ids stay theirs
         return self._sources[key]
 

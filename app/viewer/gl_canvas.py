@@ -70,6 +70,9 @@ class GLCanvas(QOpenGLWidget):
         """All of it is drawn anew: that is what the graphics card is for."""
         self.update()
 
+    def forget(self) -> None:
+        """Nothing to do: old layers are taken first, and their memory is fixed."""
+
     # -- OpenGL -------------------------------------------------------------------------------------------
 
     def initializeGL(self) -> None:

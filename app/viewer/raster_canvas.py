@@ -80,6 +80,10 @@ class RasterCanvas(QWidget):
         for rect in self._fixed:
             self.update(self._logical(QRectF(rect.united(rect.translated(dx, dy)))))
 
+    def forget(self) -> None:
+        """Other pictures: the tiles of the old ones only take memory."""
+        self._tiles.clear()
+
     def _logical(self, rect: QRectF) -> QRect:
         ratio = self._canvas.ratio
         scaled = QRectF(rect.left() / ratio, rect.top() / ratio, rect.width() / ratio, rect.height() / ratio)
