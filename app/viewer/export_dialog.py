@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -113,6 +114,7 @@ class ExportDialog(QDialog):
         self.buttons.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)  # Enter saves, always
         theme.set_state(self.save, "role", "primary")
         self._fields = QWidget()
+        self._fields.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         form = QFormLayout(self._fields)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("&Picture", self.choice)
@@ -198,6 +200,7 @@ class ExportDialog(QDialog):
         elif Path(self.path.text()).suffix.lower() in (".png", ".tif", ".tiff"):  # else `target` adds it
             self.path.setText(str(Path(self.path.text()).with_suffix(FORMATS[options.format])))
         self.note.setText(self._describe(options))
+        self._grow()
 
     def _describe(self, options: ExportOptions) -> str:
         exportable, pyramid = self.exportable, self.exportable.pyramid
@@ -284,6 +287,14 @@ class ExportDialog(QDialog):
         self.save.setEnabled(not on)
         self.bar.setValue(0)
         self.bar.setVisible(on)
+        self._grow()
+
+    def _grow(self) -> None:
+        """Make room for what has appeared: wrapped lines do not count in the smallest size of a window."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
 
     def _on_saved(self, path: Path) -> None:
         self.saved.emit(path)
@@ -293,6 +304,7 @@ class ExportDialog(QDialog):
         self._set_busy(False)
         self.error.setText(str(err))
         self.error.show()
+        self._grow()
         self.path.setFocus()
 
     def reject(self) -> None:

@@ -293,6 +293,30 @@ def test_a_failure_is_told_in_the_dialog_which_stays(dialog, qtbot, tmp_path):
     assert d.save.isEnabled()
 
 
+def test_escape_gives_a_long_save_up_and_closes(dialog, qtbot, tmp_path, monkeypatch):
+    import threading
+
+    from core.images import render as module
+
+    going, hold, real = threading.Event(), threading.Event(), module.render
+
+    def slow(*args):
+        going.set()
+        hold.wait(10)
+        return real(*args)
+
+    monkeypatch.setattr(module, "render", slow)
+    monkeypatch.setattr(module, "BLOCK_VALUES", 1300 * 100)
+    d = dialog({"whole": True})
+    QTest.mouseClick(d.save, LEFT)
+    qtbot.waitUntil(going.is_set, timeout=10000)
+    QTest.keyClick(d, Qt.Key.Key_Escape)
+    assert d.isVisible()
+    hold.set()
+    qtbot.waitUntil(lambda: not d.isVisible(), timeout=10000)
+    assert not list(tmp_path.iterdir())
+
+
 def test_typed_suffixes_choose_the_format_and_dots_in_names_stay(dialog, tmp_path):
     d = dialog()
     d.path.selectAll()
