@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -30,6 +30,18 @@ from core.images.statistics import Group, as_text, describe
 _EMPTY = "Open a micrograph to see its header and statistics."
 
 
+class _Table(QTreeWidget):
+    """Ctrl+C asks: the view's own copy takes one cell."""
+
+    copy_requested = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_requested.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class InfoPanel(QWidget):
     """`set_image(path, pyramid)`: what it is, in groups of names and values that can be copied."""
 
@@ -41,7 +53,7 @@ class InfoPanel(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
-        self.table = QTreeWidget()
+        self.table = _Table()
         self.table.setColumnCount(2)
         self.table.setHeaderHidden(True)
         self.table.setRootIsDecorated(False)
@@ -54,9 +66,7 @@ class InfoPanel(QWidget):
         header = self.table.header()
         header.setStretchLastSection(True)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        shortcut = QShortcut(QKeySequence.StandardKey.Copy, self.table)
-        shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-        shortcut.activated.connect(self.copy_selected)
+        self.table.copy_requested.connect(self.copy_selected)
         self.copy = QPushButton("Copy all")
         self.copy.setToolTip("Copy all names and values, one line each")
         self.copy.clicked.connect(self.copy_all)
