@@ -275,12 +275,18 @@ class NoiseFile(QObject):
 
 
 def write(path: Path, positions: Mapping[str, np.ndarray], box_size: int) -> Path:
-    """Write the noise boxes; the folder is made when it is missing."""
+    """Write the noise boxes; the folder is made when it is missing. Without a box there is no file.
+
+    A table without rows would be refused by every reader, also by the next start of this program.
+    """
     from core.io.coordinates import write_noise_boxes
 
     try:
+        if not any(len(xy) for xy in positions.values()):
+            path.unlink(missing_ok=True)
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise ResourceError(f"{path.parent} cannot be made: {err.strerror}.", "Choose another file.") from None
+        raise ResourceError(f"{path} cannot be written: {err.strerror}.", "Choose another file.") from None
     write_noise_boxes(path, positions, box_size)
     return path

@@ -220,6 +220,15 @@ def test_no_noise_here_is_a_tick_that_is_kept_and_undone(qtbot, home, micrograph
     assert not home.panel.empty_tick.isChecked()
 
 
+def test_a_tick_alone_is_found_again(qtbot, home, micrographs: Path) -> None:
+    with qtbot.waitSignal(home.noise.saved, timeout=5000):
+        home.areas.set_empty(True)
+    open_folder(qtbot, home, micrographs)
+    assert home.noise.path == micrographs / "noise_boxes.star"
+    qtbot.waitUntil(lambda: home.noise.picks.is_empty("a.mrc"), timeout=5000)
+    assert home.panel.empty_tick.isChecked()
+
+
 def test_the_menus_delete_in_bulk_with_numbers(home) -> None:
     put(home, (100, 100), (2, 2), (200, 100))
     home.noise.picks.replace("b.mrc", np.array([[50.0, 50]]))

@@ -139,7 +139,7 @@ def test_box_size_and_clear_are_saved_too(qtbot, home, micrographs: Path) -> Non
     with qtbot.waitSignal(home.noise.saved, timeout=5000):
         home.areas.fill_clear(home.panel.clear_menu)
         home.panel.clear_menu.actions()[1].trigger()
-    assert "a.mrc" not in (micrographs / "noise_boxes.star").read_text()
+    assert not (micrographs / "noise_boxes.star").exists()  # an empty table is refused by all readers
     qtbot.mouseClick(home.panel.undo_button, LEFT)
     assert len(boxes(home)) == 1
 
