@@ -26,13 +26,14 @@ NATURAL = 0.03  # deviation of the log of the noise from place to place, as the 
 # Differences that no network would notice, however sure they are: as a factor (log) or in noise sigmas.
 LEAST = {"uneven": 0.15, "blob": 0.15, "noise": 0.05, "texture": 0.15, "brightness": 0.1, "edge": 0.15}
 # Of a listed particle's response: a weaker one is not called a particle, a stronger one is, however much they scatter.
-LISTED_SHARES = (0.5, 0.65)
+LISTED_SHARES = (0.45, 0.55)
 # Of a Gumbel distribution, in robust deviations from its median: how far a value lies that CHANCE exceed.
 GUMBEL_LIMIT = float((-np.log(-np.log1p(-CHANCE)) + np.log(np.log(2))) / (1.4826 * 0.7670))
 
 # The log of the largest |value| of a low-passed patch scatters more than that of its deviation, with a lighter tail.
 BLOB_TO_SPREAD, BLOB_LIMIT = 1.5, 3.3
 HUMP = 3.8  # in deviations of the low-passed patch: chance makes 3.1 in the middle, 4.4 in one of a hundred
+TOGETHER = 1.35  # root of the sum of squares of scores that few in a thousand patches of pure noise exceed (measured)
 FEW_ALIKE = 0.5  # of the places: fewer that look alike are worth a warning
 
 
@@ -82,10 +83,15 @@ def learn_background(
     particles: np.ndarray | None = None,
     diameter: float | None = None,
     pixel_size_a: float | None = None,
-) -> Background:
-    """What clean patches of this micrograph look like, from a grid of boxes that keep clear of `particles` (n, 2)."""
+) -> Background | None:
+    """What clean patches of this micrograph look like, from a grid of boxes that keep clear of `particles` (n, 2).
+
+    None where not one box fits into the image.
+    """
     particles = np.empty((0, 2)) if particles is None else np.asarray(particles, float).reshape(-1, 2)
     centres = _grid(image.shape, box, particles, (box + max(diameter or 0.0, box)) / 2)
+    if not len(centres):
+        return None
     return background_of(image, centres, measure(image, centres, box), box, particles, diameter, pixel_size_a)
 
 
@@ -194,7 +200,7 @@ def _extremes(background: Background, measured: Measured, centres: np.ndarray) -
     inverse = np.where(mask, 1.0 / background.power, 0.0).astype(np.float32)
     spots = (measured.power * inverse).reshape(len(measured), -1)
     found = {
-        "blob": np.log(np.abs(measured.blob) * measured.spread),
+        "blob": np.log(np.maximum(np.abs(measured.blob) * measured.spread, 1e-30)),
         "crystal": np.log(np.maximum(spots.max(axis=1), 1e-20)),
         "pixels": np.log(np.maximum(measured.spike, 1e-20)),
     }
@@ -257,7 +263,8 @@ def rate(background: Background, centres: np.ndarray, measured: Measured) -> lis
     codes = [code for code in CODES if code in scores]
     table = np.stack([scores[code] for code in codes], axis=1)
     numbers = Numbers(background, measured, values, offset, slope, extremes, bands)
-    return [_rating(i, row, codes, numbers) for i, row in enumerate(table)]
+    together = _together(scores)
+    return [_rating(i, row, together[i], codes, numbers) for i, row in enumerate(table)]
 
 
 def _limit(background: Background, chance: float, trust: float = PRIOR_WEIGHT) -> float:
@@ -294,9 +301,20 @@ def _scores(
     }
 
 
-def _rating(i: int, row: np.ndarray, codes: list[str], numbers: Numbers) -> Rating:
+def _together(scores: dict[str, np.ndarray]) -> np.ndarray:
+    """Score (n,) of several weak signs of one thing, as of a particle that reaches in by a corner."""
+    signs = [np.fmax(scores["uneven"], scores["blob"]), scores["edge"], scores["brightness"]]
+    signs += [scores["particle"]] if "particle" in scores else []
+    return np.sqrt(sum(np.maximum(s, 0.0) ** 2 for s in signs)) / TOGETHER
+
+
+def _rating(i: int, row: np.ndarray, together: float, codes: list[str], numbers: Numbers) -> Rating:
     scores = {code: round(float(v), 3) for code, v in zip(codes, row, strict=True)}
-    worst = int(np.argmax(row))
-    if row[worst] <= 1.0:
-        return Rating(True, scores=scores)
-    return Rating(False, codes[worst], in_words(codes[worst], i, numbers), scores)
+    masked = scores["masked"] > 1.0  # a box without noise differs in everything else, too
+    worst = codes.index("masked") if masked else int(np.argmax(row))
+    if row[worst] > 1.0:
+        return Rating(False, codes[worst], in_words(codes[worst], i, numbers), scores)
+    if together > 1.0:
+        text = f"Several weak signs. {in_words(codes[worst], i, numbers)}"
+        return Rating(False, codes[worst], text, scores)
+    return Rating(True, scores=scores)
