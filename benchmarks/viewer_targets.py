@@ -67,7 +67,8 @@ def _contrast(main: Any) -> list[Row]:
         sharp = value(main, "raster", "until_sharp", "contrast_fit", "cpu_ms")
         until = _times(ratio(value(main, painter, "contrast_fit", "cpu_ms"), sharp))
         other = f"ImageView {_times(_against(main, OTHER_WIDGET, 'contrast_fit'))}, " if painter == REFERENCE else ""
-        note = f"{other}until nothing more is refined {until}"
+        medians = _times(_against(main, painter, "contrast_fit", "cpu_median_ms"))
+        note = f"{other}medians {medians}, until nothing more is refined {until}"
         got = _against(main, painter, "contrast_fit")
         rows.append(row(f"contrast at fit, times faster than {name}", got, ">=", target, note=note))
     return rows
@@ -92,6 +93,8 @@ def _zoom(main: Any) -> list[Row]:
         median, high = ("cpu_median_ms", "cpu_p95_ms") if clock == "cpu" else ("wall_ms", "wall_p95_ms")
         got = _against(main, REFERENCE, "zoom", median)
         note = f"ImageView {_times(_against(main, OTHER_WIDGET, 'zoom', median))}"
+        sharp = value(main, "raster", "until_sharp", "zoom", median)
+        note += "" if sharp is None else f", until nothing more is refined {sharp:.0f} ms"
         rows.append(row(f"zoom step, median {name}, times faster than pyqtgraph", got, ">=", 1, note=note))
         own = ratio(value(main, "raster", "zoom", high), value(main, "raster", "zoom", median))
         rows.append(row(f"zoom step, 95th percentile over own median, {name}", own, "<=", 4))
@@ -103,7 +106,9 @@ def _opening(figures: Any) -> list[Row]:
     for side, target in FIRST_PIXELS_MS.items():
         got = value(figures, "opening", str(side), "first_ms")
         if got is not None or str(side) in figures["plan"]["opening"]:
-            rows.append(row(f"file selected to first pixels, {side} x {side}", got, "<=", target, "ms"))
+            loaded, seen = (value(figures, "opening", str(side), k) for k in ("sharp_ms", "first_frame_correlation"))
+            note = "" if loaded is None else f"sharp after {loaded:.0f} ms; correlation of the first frame {seen}"
+            rows.append(row(f"file selected to first pixels, {side} x {side}", got, "<=", target, "ms", note))
     got = value(figures, "opening", "4096", "select_to_sharp_cpu_s")
     alone = value(figures, "opening", "4096", "full_pyramid_cpu_s")
     note = "" if alone is None else f"reading and pyramid alone {alone:g} s"
