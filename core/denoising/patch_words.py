@@ -26,6 +26,8 @@ CODES = {
     "noise": "other noise",
 }
 
+LARGER = 1.6  # times a listed particle: no particle of this kind
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -89,6 +91,8 @@ def _particle(i: int, n: Numbers) -> str:
     search = n.background.search
     listed = search.listed if search is not None else None
     score = float(n.extremes["particle"][i])
+    if listed and score > LARGER * listed:
+        return f"In or beside it is something {score / listed:.1f} times as strong as a listed particle: ice or dirt."
     if listed:
         return f"It looks like an unlisted particle: {score / listed:.0%} as strong as the listed ones."
     usual = n.background.limits["particle"][0]
