@@ -1,7 +1,7 @@
 """Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
 
-Its parts: home_panel.py widgets, home_files.py what is open, home_marks.py clicks, home_areas.py areas and menus,
-home_picks.py the noise file, home_jobs.py its jobs.
+Its parts: home_panel.py widgets, home_view.py pictures, home_files.py what is open, home_marks.py clicks,
+home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jobs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from app.tabs.home_jobs import HomeJobs
 from app.tabs.home_marks import NONE, Marks
 from app.tabs.home_panel import TOOLS, HomePanel, default_box
 from app.tabs.home_picks import NoiseFile, keys_for
-from app.viewer.image_view import ImageView
+from app.tabs.home_view import HomeView
 from app.viewer.schemes import scheme
 from app.widgets.empty_page import EmptyPage
 from core.errors import AppError
-from workers.image_loader import ImageLoader
 
 MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
-NOISE_FILTER = "Noise boxes (*.star *.txt)"
+NOISE_FILTER = "Noise boxes (*.star *.txt *.box)"
+PARTICLE_FILTER = "Particles (*.star *.box)"
 
 
 class HomeTab(QWidget):
@@ -41,8 +41,8 @@ class HomeTab(QWidget):
         self.noise = NoiseFile(self, config_dir() / "journal")
         self.files = HomeFiles(session, self.noise, self)
         self.noise.names = lambda names: keys_for(names, self.files.files, self._keys())
-        self.loader = ImageLoader(session.cache, self)
-        self.view = ImageView()
+        self.pictures = HomeView(session, lambda p: self.noise.picks.count(self.files.key(p)))
+        self.view = self.pictures.view
         self.panel = HomePanel(
             self._noise_text,
             lambda p: str(len(self.files.particles.get(p, NONE)) or ""),
@@ -51,12 +51,11 @@ class HomeTab(QWidget):
         self.areas = Areas(self.marks)
         self.empty = EmptyPage()
         self.jobs = HomeJobs(session, self)
-        self._ticket = -1
         self._shown: Path | None = None
         work = QSplitter(Qt.Orientation.Horizontal)
         work.setChildrenCollapsible(False)
         work.addWidget(self.panel)
-        work.addWidget(self.view)
+        work.addWidget(self.pictures)
         work.setStretchFactor(1, 1)
         self._work, self._arranged = work, False
         work.splitterMoved.connect(lambda *_: session.settings.splitters.update(home=work.sizes()))
@@ -86,8 +85,10 @@ class HomeTab(QWidget):
     def _connect(self) -> None:
         panel, empty = self.panel, self.empty
         self.marks.said.connect(self._say)
-        self.loader.loaded.connect(self._on_loaded)
-        self.loader.failed.connect(self._on_load_failed)
+        self.pictures.loaded.connect(self._on_loaded)
+        self.pictures.said.connect(self._say)
+        self.pictures.chosen.connect(panel.list.show_file)
+        self.pictures.failed.connect(lambda err: show_error(self, err))
         panel.list.selected.connect(self._show)
         panel.tool_chosen.connect(self._choose_tool)
         panel.scheme_chosen.connect(self.set_scheme)
@@ -182,6 +183,7 @@ class HomeTab(QWidget):
     def _on_opened(self, opened: Opened) -> None:
         self.stack.setCurrentIndex(1)
         self._shown = None
+        self.pictures.set_files(opened.files, self._keys(), self.session.project_dir(opened.given[0]))
         self.panel.list.set_files(opened.files)
         self.panel.count.setText(str(len(opened.files)))
         self._say("Reading positions…", 0)
@@ -212,23 +214,13 @@ class HomeTab(QWidget):
     def _show(self, path: Path) -> None:
         self._shown = path
         self.marks.forget_drag()
-        self.view.set_message(f"Loading {path.name} …")
         self._refresh_noise("")
-        self._ticket = self.loader.request(path)
-        self.loader.prefetch(self.panel.list.neighbours())
+        self.pictures.show_file(path, self.panel.list.neighbours())
 
-    def _on_loaded(self, ticket: int, pyramid: Any) -> None:
-        if ticket != self._ticket:
-            return
-        self.view.set_pyramid(pyramid)
+    def _on_loaded(self, pyramid: Any) -> None:
         self.panel.show_angstrom(pyramid.pixel_size_a)
         self.session.runs_changed.emit()  # the cache use in the status bar
         self.marks.draw()
-
-    def _on_load_failed(self, ticket: int, err: AppError) -> None:
-        if ticket == self._ticket:
-            self.view.set_pyramid(None)
-            self.view.set_message(f"{err.message}\n{err.hint}")
 
     def _key(self) -> str:
         return self.files.key(self._shown) if self._shown else ""
@@ -256,6 +248,7 @@ class HomeTab(QWidget):
         self.panel.redo_button.setEnabled(picks.can_redo)
         self.panel.delete_button.setEnabled(bool(picks.total() or picks.areas(key)))
         self.panel.list.files_model.refresh()
+        self.pictures.refresh_counts(self._shown)
         self.marks.draw()
 
     def _on_sizes(self) -> None:
@@ -280,11 +273,11 @@ class HomeTab(QWidget):
         chosen, _ = QFileDialog.getSaveFileName(self, "Save noise boxes", start, NOISE_FILTER)
         if chosen:
             path = Path(chosen)
-            self.noise.choose(path if path.suffix.lower() in (".star", ".txt") else path.with_suffix(".star"))
+            self.noise.choose(path if path.suffix.lower() in (".star", ".txt", ".box") else path.with_suffix(".star"))
             self._refresh_noise("")
 
     def _load_particles(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Load particles", self._last_dir(), "STAR (*.star)")
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Load particles", self._last_dir(), PARTICLE_FILTER)
         if chosen:
             self._say("Reading…", 0)
             self.files.open([Path(c) for c in chosen], as_noise=False)
@@ -312,4 +305,4 @@ class HomeTab(QWidget):
     def close_tab(self) -> None:
         """Save what waits and end the threads."""
         self.noise.close()
-        self.loader.stop()
+        self.pictures.close_view()

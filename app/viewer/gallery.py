@@ -55,7 +55,7 @@ class GalleryView(QWidget):
         self.error.hide()
         caption = QLabel("Si&ze")
         caption.setBuddy(self.size_slider)
-        line = QHBoxLayout()
+        line = self._line = QHBoxLayout()
         line.setContentsMargins(6, 4, 6, 2)
         line.setSpacing(10)
         for widget in (caption, self.size_slider, self.smooth, self.common, self.numbers):
@@ -99,6 +99,10 @@ class GalleryView(QWidget):
         self._name, self.grid.message = "", message
         self.loader.set_stack(None)
         self.grid.reset(0, (1, 1))
+
+    def add_tool(self, widget: QWidget) -> None:
+        """Put a control of the owner at the right end of the line above the images."""
+        self._line.addWidget(widget)
 
     def selected(self) -> np.ndarray:
         """Indexes of the chosen images, in order."""

@@ -150,7 +150,7 @@ def test_unreadable_noise_file_is_never_overwritten(qtbot, window, micrographs: 
     home = window.home
     home.open_paths([micrographs])
     qtbot.waitUntil(lambda: home.view.pyramid is not None, timeout=20_000)
-    assert home.noise.path == micrographs / "noise_boxes-2.star"
+    qtbot.waitUntil(lambda: home.noise.path == micrographs / "noise_boxes-2.star", timeout=20_000)
     assert broken.read_bytes().startswith(b"\0\1\2")
 
 
