@@ -24,13 +24,18 @@ class Task(QThread):
     done = Signal(object)
     failed = Signal(object)
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(
+        self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[AppError], None]
+    ) -> None:
         super().__init__()
-        self._work = work
+        self._work, self._on_done, self._on_failed = work, done, failed
         self._dropped = False
+        # Methods of this object, which lives in the GUI thread: an answer that waits there can still be dropped.
+        self.done.connect(self._deliver)
+        self.failed.connect(self._deliver_failure)
 
     def drop(self) -> None:
-        """The answer is no longer wanted: nothing is emitted any more."""
+        """The answer is no longer wanted: nothing is delivered any more."""
         self._dropped = True
 
     def run(self) -> None:
@@ -38,16 +43,20 @@ class Task(QThread):
         try:
             result = self._work()
         except AppError as err:
-            self._emit(self.failed, err)
+            self.failed.emit(err)
         except Exception as err:
             logger.exception("task failed")
-            self._emit(self.failed, AppError(f"{type(err).__name__}: {err}", "Details are in the terminal."))
+            self.failed.emit(AppError(f"{type(err).__name__}: {err}", "Details are in the terminal."))
         else:
-            self._emit(self.done, result)
+            self.done.emit(result)
 
-    def _emit(self, signal: Any, value: object) -> None:
+    def _deliver(self, result: object) -> None:
         if not self._dropped:
-            signal.emit(value)
+            self._on_done(result)
+
+    def _deliver_failure(self, err: AppError) -> None:
+        if not self._dropped:
+            self._on_failed(err)
 
 
 def run_task(
@@ -56,13 +65,11 @@ def run_task(
     failed: Callable[[AppError], None],
     owner: QObject | None = None,
 ) -> Task:
-    """Start a task; `done` and `failed` (methods of QObjects) are called in the GUI thread.
+    """Start a task; `done` or `failed` is called in the GUI thread.
 
     When `owner` is destroyed first, the answer is dropped.
     """
-    task = Task(work)
-    task.done.connect(done)
-    task.failed.connect(failed)
+    task = Task(work, done, failed)
     _running.add(task)
     task.finished.connect(lambda: _forget(task))
     if owner is not None:
