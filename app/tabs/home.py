@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVB
 
 from app.errors import show_error
 from app.session import Session, config_dir
+from app.tabs.home_advice import PatchAdvice
 from app.tabs.home_areas import Areas
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
@@ -49,6 +50,7 @@ class HomeTab(QWidget):
         )
         self.marks = Marks(self.view, self.panel, self.files, self.noise, self._key)
         self.areas = Areas(self.marks)
+        self.advice = PatchAdvice(self.marks)
         self.empty = EmptyPage()
         self.jobs = HomeJobs(session, self)
         self._shown: Path | None = None
@@ -85,6 +87,7 @@ class HomeTab(QWidget):
     def _connect(self) -> None:
         panel, empty = self.panel, self.empty
         self.marks.said.connect(self._say)
+        self.advice.said.connect(lambda text: self._say(text, 12000))
         self.pictures.loaded.connect(self._on_loaded)
         self.pictures.said.connect(self._say)
         self.pictures.chosen.connect(panel.list.show_file)
@@ -183,6 +186,7 @@ class HomeTab(QWidget):
     def _on_opened(self, opened: Opened) -> None:
         self.stack.setCurrentIndex(1)
         self._shown = None
+        self.marks.set_refused({})
         self.pictures.set_files(opened.files, self._keys(), self.session.project_dir(opened.given[0]))
         self.panel.list.set_files(opened.files)
         self.panel.count.setText(str(len(opened.files)))

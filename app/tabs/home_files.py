@@ -149,7 +149,7 @@ class HomeFiles(QObject):
 def sort_paths(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     """Micrographs and folders, and the files that hold positions; each once."""
     unique = list(dict.fromkeys(p.absolute() for p in paths))
-    tables = [p for p in unique if p.suffix.lower() in (".star", ".txt")]
+    tables = [p for p in unique if p.suffix.lower() in (".star", ".txt", ".box")]
     return [p for p in unique if p not in tables], tables
 
 
@@ -172,7 +172,7 @@ def read_positions(tables: list[Path], as_noise: bool | None, default: Path | No
     for path in tables:
         if path.suffix.lower() == ".txt" or as_noise or (as_noise is None and is_noise(path)):
             boxes = read_noise_boxes(path)
-            found.noise = (path, boxes.positions, boxes.box_size)
+            found.noise = (kept_in(path), boxes.positions, boxes.box_size)
             found.note = f"{boxes.count} noise boxes from {path.name}."
         else:
             particles.append((path, read_particles(path)))
@@ -184,6 +184,14 @@ def read_positions(tables: list[Path], as_noise: bool | None, default: Path | No
     if found.noise is None and default is not None:
         found.noise, found.note = read_default(default)
     return found
+
+
+def kept_in(path: Path) -> Path:
+    """The file that noise boxes read from `path` are saved to: .box holds one micrograph only, so a STAR file."""
+    if path.suffix.lower() != ".box":
+        return path
+    star = path.with_suffix(".star")
+    return free_name(star) if star.exists() else star
 
 
 def read_default(path: Path) -> tuple[tuple[Path, dict[str, np.ndarray], int | None], str]:

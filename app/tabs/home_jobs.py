@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from app.errors import show_bug, show_error
 from app.session import Session
+from app.tabs.home_advice import read_refused_places
+from app.tabs.home_marks import RefusedPatches
 from app.widgets.form_check import in_words
 from app.widgets.labels import Banner
 from app.widgets.run_bar import RunBar
@@ -69,6 +71,10 @@ class HomeJobs(QObject):
             "particle_diameter": self._tab.panel.diameter.value(),
             "output": str(output),
         }
+        from core.io.marks import marks_path
+
+        if marks_path(noise.path).exists():  # excluded areas and micrographs without noise
+            values["exclude"] = str(marks_path(noise.path))
         self._start("pick-noise", values)
 
     def demo(self) -> None:
@@ -171,20 +177,22 @@ class HomeJobs(QObject):
             self._session.message.emit(f"Noise boxes are in {path}; open the micrographs to see them.", 10000)
             return
 
-        def work() -> dict[str, Any]:
+        def work() -> tuple[dict[str, Any], dict[Path, RefusedPatches]]:
             from core.io.coordinates import match_names, no_match_error, read_noise_boxes
 
             found = read_noise_boxes(path).positions
             here = {files.key(p): xy for p, xy in match_names(found, files.files).items() if len(xy)}
             if not here:
                 raise no_match_error(path, found, files.files)
-            return here
+            return here, refused(result, files.files)
 
-        def take(positions: dict[str, Any]) -> None:
+        def take(answer: tuple[dict[str, Any], dict[Path, RefusedPatches]]) -> None:
+            positions, places = answer
             if isinstance(result.get("box_size"), int):
                 self._tab.panel.box.set_value(result["box_size"])
             picks = self._tab.noise.picks
             picks.set_all(picks.as_dict() | positions)
+            self._tab.marks.set_refused(places)
 
         run_task(work, take, lambda err: show_error(self._tab, err), self)
 
@@ -219,3 +227,12 @@ class HomeJobs(QObject):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(worker.result.get("report", ""))))
         else:
             self.bar.log_button.setChecked(True)
+
+
+def refused(result: dict[str, Any], files: list[Path]) -> dict[Path, RefusedPatches]:
+    """The places that a run refused; none when their file is not there any more."""
+    path = result.get("refused_file")
+    try:
+        return read_refused_places(Path(str(path)), files) if path else {}
+    except AppError:
+        return {}

@@ -44,6 +44,7 @@ class Marks(QObject):
     """Connects the gestures of the view with the noise boxes of the micrograph that is shown."""
 
     said = Signal(str)  # a short message for the status line
+    added = Signal(float, float)  # a box was put there by hand
 
     def __init__(
         self, view: ImageView, panel: HomePanel, files: HomeFiles, noise: NoiseFile, shown: Callable[[], str]
@@ -201,6 +202,7 @@ class Marks(QObject):
         self.panel.show_noise.setChecked(True)
         self.picks.select(self.key(), ())
         self.picks.add(self.key(), round(x), round(y))
+        self.added.emit(float(round(x)), float(round(y)))
 
     def _erase_begin(self) -> None:
         self._erase_end()

@@ -25,12 +25,12 @@ class ForwardParams(Params):
         description="Raw micrographs: a folder, or files.", json_schema_extra=ui(dialog="files")
     )
     particles: Path = Field(
-        description="STAR file with the particle positions.",
-        json_schema_extra=ui(dialog="open", pattern="STAR (*.star)"),
+        description="Particle positions: STAR, or EMAN .box (a file or a folder).",
+        json_schema_extra=ui(dialog="open", pattern="Particles (*.star *.box)"),
     )
     noise: Path = Field(
-        description="Noise boxes from Home or pick-noise (.txt or .star).",
-        json_schema_extra=ui(dialog="open", pattern="Noise boxes (*.txt *.star)"),
+        description="Noise boxes from Home or pick-noise (.star, .txt or .box).",
+        json_schema_extra=ui(dialog="open", pattern="Noise boxes (*.txt *.star *.box)"),
     )
     particle_diameter: float = Field(ge=16, le=4096, description="Particle diameter.", json_schema_extra=ui(unit="px"))
     output: Path = Field(description="Folder of the training set.", json_schema_extra=ui(dialog="folder"))

@@ -32,13 +32,13 @@ class PickNoiseParams(Params):
         description="Micrographs: a folder, or files.", json_schema_extra=ui(dialog="files")
     )
     particles: Path = Field(
-        description="STAR file with the particle positions (RELION 3.0 to 5).",
-        json_schema_extra=ui(dialog="open", pattern="STAR (*.star)"),
+        description="Particle positions: STAR (RELION 3.0 to 5), or EMAN .box (a file or a folder of them).",
+        json_schema_extra=ui(dialog="open", pattern="Particles (*.star *.box)"),
     )
     box_size: int = Field(ge=16, le=2048, description="Side of a noise box.", json_schema_extra=ui(unit="px"))
     output: Path = Field(
-        description="Where the boxes are written: .txt (name x y) or .star.",
-        json_schema_extra=ui(dialog="save", pattern="Noise boxes (*.txt *.star)"),
+        description="Where the boxes are written: .star, .txt (name x y) or EMAN .box.",
+        json_schema_extra=ui(dialog="save", pattern="Noise boxes (*.txt *.star *.box)"),
     )
     particle_diameter: float | None = Field(
         None,
@@ -251,9 +251,9 @@ def _names(told: dict[str, str]) -> str:
 def _check_output(params: PickNoiseParams, micrographs: list[Path]) -> None:
     """Refuse a file type that nobody reads, and to write over an input."""
     output = params.output
-    if output.suffix.lower() not in (".txt", ".star"):
-        raise ParamError(f"--output: {output.name} must end in .txt or .star.", fields=("output",))
-    if output.is_dir():
+    if output.suffix.lower() not in (".txt", ".star", ".box"):
+        raise ParamError(f"--output: {output.name} must end in .txt, .star or .box.", fields=("output",))
+    if output.is_dir() and output.suffix.lower() != ".box":
         raise ParamError(f"--output: {output} is a folder.", "Give a file name in it.", fields=("output",))
     if output.exists() and any(p.exists() and output.samefile(p) for p in (params.particles, *micrographs)):
         raise ParamError(

@@ -45,7 +45,7 @@ class PredictParams(Params):
     noise: Path | None = Field(
         None,
         description="Noise boxes for the Wiener baseline (default: the calmest places of each micrograph).",
-        json_schema_extra=ui(dialog="open", pattern="Noise boxes (*.txt *.star)", advanced=True),
+        json_schema_extra=ui(dialog="open", pattern="Noise boxes (*.txt *.star *.box)", advanced=True),
     )
     pixel_size: float | None = Field(
         None,
