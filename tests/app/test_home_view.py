@@ -1,0 +1,129 @@
+"""Home with real files: previews, stacks, gallery, thumbnails with flags, advice about boxes, .box files."""
+
+import json
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+
+from app.tabs.home_advice import read_refused_places
+from core.io.mrc import write_mrc
+
+LEFT = Qt.MouseButton.LeftButton
+NONE = Qt.KeyboardModifier.NoModifier
+
+
+def opened(qtbot, window, paths):
+    home = window.home
+    home.open_paths(paths)
+    qtbot.waitUntil(lambda: home.view.pyramid is not None and not home.files.reading, timeout=20_000)
+    return home
+
+
+def place(view, x, y):
+    sx, sy = view.model.to_screen(x, y)
+    return QPoint(round(sx / view.canvas.ratio), round(sy / view.canvas.ratio))
+
+
+@pytest.fixture
+def stack(tmp_path):
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    images = np.random.default_rng(0).normal(0, 1, (12, 64, 64)).astype(np.float32)
+    images += np.arange(12, dtype=np.float32)[:, None, None] * 100
+    write_mrc(folder / "particles.mrcs", images, 3.0)
+    return folder / "particles.mrcs"
+
+
+def test_a_large_file_shows_a_preview_first(qtbot, window, tmp_path):
+    image = np.random.default_rng(0).normal(0, 1, (2600, 2600)).astype(np.float32)
+    write_mrc(tmp_path / "big.mrc", image, 1.0)
+    kinds = []
+    window.home.pictures.loader.previewed.connect(lambda _t, pyramid: kinds.append(pyramid.finest))
+    window.home.pictures.loader.loaded.connect(lambda _t, pyramid: kinds.append(pyramid.finest))
+    home = opened(qtbot, window, [tmp_path / "big.mrc"])
+    qtbot.waitUntil(lambda: kinds[-1:] == [0])
+    assert kinds[0] > 0
+    assert home.view.pyramid.finest == 0
+
+
+def test_frames_of_a_stack_by_slider_key_and_gallery(qtbot, window, stack):
+    home = opened(qtbot, window, [stack])
+    assert home.view.frames.isVisible()
+    home.view.canvas.setFocus()
+    qtbot.keyClick(home.view.canvas, Qt.Key.Key_BracketRight)
+    qtbot.waitUntil(lambda: home.view.pyramid.index == 1)
+    assert 90 < home.view.pyramid.levels[0].mean() < 110
+    qtbot.mouseClick(home.pictures.gallery_button, LEFT)
+    gallery = home.pictures.gallery
+    qtbot.waitUntil(lambda: gallery.isVisible() and gallery.loader.image(11) is not None, timeout=10_000)
+    gallery.opened.emit(7)
+    qtbot.waitUntil(lambda: home.view.pyramid.index == 7)
+    assert not gallery.isVisible()
+    assert home.view.isVisible()
+
+
+def test_thumbnails_flags_and_the_list_go_together(qtbot, window, micrographs):
+    home = opened(qtbot, window, [micrographs])
+    strip = home.pictures.strip
+    assert strip.isVisible()
+    qtbot.waitUntil(lambda: all(strip.model.picture(p) is not None for p in strip.model.files), timeout=10_000)
+    home.view.canvas.setFocus()
+    qtbot.keyClick(home.view.canvas, Qt.Key.Key_N)
+    assert strip.current().name == "b.mrc"
+    qtbot.keyClick(home.view.canvas, Qt.Key.Key_R)
+    assert home.pictures.flags.flags.as_dict() == {"b.mrc": "reject"}
+    strip.step(1)
+    qtbot.waitUntil(lambda: home.panel.list.current().name == "c.mrc")
+    home.pictures.flags.flush()
+    saved = json.loads(home.pictures.flags.path.read_text())
+    assert "reject" in json.dumps(saved)
+    assert not str(home.pictures.flags.path).startswith(str(micrographs))  # nothing is put among raw data
+    qtbot.keyClick(home.view.canvas, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    assert not strip.isVisible()
+    assert window.session.settings.home["strip"] is False
+
+
+def test_a_box_on_ice_is_kept_with_a_warning(qtbot, window, tmp_path):
+    folder = tmp_path / "ice"
+    folder.mkdir()
+    image = np.random.default_rng(0).normal(100, 10, (900, 900)).astype(np.float32)
+    y, x = np.mgrid[:900, :900]
+    image[np.hypot(x - 600, y - 300) < 60] += 60
+    write_mrc(folder / "m.mrc", image, 1.0)
+    home = opened(qtbot, window, [folder])
+    home.panel.box.set_value(64)
+    said = []
+    window.session.message.connect(lambda text, _ms: said.append(text))
+    QTest.mouseClick(home.view.canvas, LEFT, NONE, place(home.view, 600, 300))
+    qtbot.waitUntil(lambda: any("kept" in text for text in said), timeout=10_000)
+    assert home.noise.picks.count("m.mrc") == 1
+    said.clear()
+    with qtbot.waitSignal(home.advice._task.done, timeout=10_000):
+        QTest.mouseClick(home.view.canvas, LEFT, NONE, place(home.view, 200, 700))
+    assert home.noise.picks.count("m.mrc") == 2
+    assert not any("kept" in text for text in said)
+
+
+def test_refused_places_are_found_by_micrograph(tmp_path, micrographs):
+    from core.io.refused import Refused, write_refused
+
+    path = tmp_path / "noise.refused.json"
+    places = {"a.mrc": Refused(np.array([[50.0, 60.0]]), ["spike"], ["A hot pixel."])}
+    write_refused(path, places, 32, {"spike": "hot pixel"})
+    found = read_refused_places(path, [micrographs / "a.mrc", micrographs / "b.mrc"])
+    assert list(found) == [micrographs / "a.mrc"]
+    assert found[micrographs / "a.mrc"].reasons == ["A hot pixel."]
+
+
+def test_box_files_are_particles_and_loaded_noise_is_kept_in_a_star_file(qtbot, window, micrographs):
+    box = micrographs / "a.box"
+    box.write_text("30\t40\t64\t64\n100\t80\t64\t64\n")
+    home = opened(qtbot, window, [micrographs, box])
+    qtbot.waitUntil(lambda: home.files.particles_path == box)
+    np.testing.assert_array_equal(home.files.particles[micrographs / "a.mrc"], [[62, 72], [132, 112]])
+    home.files.open([box], as_noise=True)
+    qtbot.waitUntil(lambda: home.noise.picks.count("a.mrc") == 2)
+    assert home.noise.path == micrographs / "a.star"
+    assert home.panel.box.value() == 64
