@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workers.thumbnail_loader import ThumbnailLoader
 
 FLAGS_NAME = "micrograph_flags.json"
+ROOMY = 900  # logical px of the screen's height: from there on the strip is shown unless it was closed
 
 
 class HomeView(QWidget):
@@ -51,7 +52,8 @@ class HomeView(QWidget):
         self._ticket = -1
         self._build()
         self._connect()
-        if session.settings.home.get("strip", True):
+        roomy = self.screen().availableGeometry().height() >= ROOMY
+        if session.settings.home.get("strip", roomy):
             self.strip_button.setChecked(True)
 
     def _build(self) -> None:

@@ -219,7 +219,7 @@ def thumbnail(
     source = open_source(path)
     pyramid = None
     if max(source.shape) > 4 * side:
-        pyramid = preview_pyramid(source, 0, cancelled, 2 * side, most_rows=4, smallest=0)
+        pyramid = preview_pyramid(source, 0, cancelled, 2 * side, time_s=math.inf, most_rows=8)
     if pyramid is None:
         pyramid = load_pyramid(source, 0, cancelled)
     zoom = min(1.0, side / max(source.shape))

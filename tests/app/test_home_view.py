@@ -66,6 +66,7 @@ def test_frames_of_a_stack_by_slider_key_and_gallery(qtbot, window, stack):
 
 def test_thumbnails_flags_and_the_list_go_together(qtbot, window, micrographs):
     home = opened(qtbot, window, [micrographs])
+    home.pictures.strip_button.setChecked(True)
     strip = home.pictures.strip
     assert strip.isVisible()
     qtbot.waitUntil(lambda: all(strip.model.picture(p) is not None for p in strip.model.files), timeout=10_000)
