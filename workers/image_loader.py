@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAUSE_S = 0.015  # after a preview: both threads share one interpreter
 _PYRAMID_FACTOR = 4 / 3  # all levels over level 0
 _PREFETCH_PART = 0.5  # of the cache: neighbours never push out what the user looks at
 
@@ -139,6 +140,8 @@ class _LoadThread(QThread):
             preview = preview_pyramid(source, index, cancelled)
             if preview is not None and not cancelled():
                 self.seen.emit(ticket, preview)
+                with self._wake:  # the window paints it first; a newer request ends the pause
+                    self._wake.wait_for(cancelled, PAUSE_S)
             del preview
         pyramid = load_pyramid(source, index, cancelled)
         self._cache.put(key, pyramid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import Protocol
 
 from PySide6.QtCore import QEvent, QPointF, QRect, Qt, QTimer, Signal
@@ -17,15 +18,15 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from app.viewer import renderer
 from app.viewer.raster_canvas import RasterCanvas, paint_scene
 from app.viewer.scene import Scene, Style
-from app.viewer.tiles import TileSource
+from app.viewer.tiles import PAINT_SECONDS, TileSource
 from app.viewer.view_model import ViewModel
 from core.images.pyramid import Pyramid
 
 log = logging.getLogger(__name__)
 
 SETTLE_MS = 90  # without a change of zoom: then the picture is made exact
-BUDGET_VIEWS = 5  # tiles are kept for so many full views
-LEAST_BUDGET, MOST_BUDGET = 32 << 20, 256 << 20
+BUDGET_VIEWS = 3  # tiles are kept for so many full views
+LEAST_BUDGET, MOST_BUDGET = 16 << 20, 256 << 20
 
 
 class Surface(Protocol):
@@ -59,7 +60,9 @@ class Canvas(QWidget):
         self._sources: dict[tuple[int, int], TileSource] = {}
         self._seen: tuple[object, ...] = ()
         self._origin = (0, 0)
-        self.moving = False
+        self.moving = False  # the zoom changes: quick tiles only
+        self._fresh = True  # other pictures than in the last paint
+        self._shown: list[tuple[int, int]] = []
         self._settle = QTimer(self, interval=SETTLE_MS, singleShot=True)
         self._settle.timeout.connect(self._settled)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -116,10 +119,18 @@ class Canvas(QWidget):
             self._sources[key] = TileSource(pyramid, minus)  # holds both: their ids stay theirs
         return self._sources[key]
 
+    def deadline(self) -> float:
+        """Until when (time.perf_counter) a paint may compute exact tiles; a new picture comes quickly first."""
+        fresh, self._fresh = self._fresh, False
+        return time.perf_counter() + (0.0 if fresh else PAINT_SECONDS)
+
     # -- what happens -------------------------------------------------------------------------------------
 
     def _on_scene(self) -> None:
-        if not self.scene.sources():
+        shown = [(id(first), id(second)) for first, second in self.scene.sources()]
+        if shown != self._shown:
+            self._shown, self._fresh = shown, True
+        if not shown:
             self._sources.clear()
         self.layout_panels()
         self.surface.refresh()

@@ -31,7 +31,7 @@ from app.viewer.gl_tiles import (  # noqa: E402
     screen_layers,
 )
 from app.viewer.scene import Picture  # noqa: E402
-from app.viewer.tiles import LEVEL_TILE, PAINT_SECONDS, SCREEN_TILE, Box, TileSource, boxes_in  # noqa: E402
+from app.viewer.tiles import LEVEL_TILE, SCREEN_TILE, Box, TileSource, boxes_in  # noqa: E402
 
 if TYPE_CHECKING:
     from app.viewer.canvas import Canvas
@@ -122,7 +122,7 @@ class GLCanvas(QOpenGLWidget):
         GL.glViewport(0, 0, device.width(), device.height())
         GL.glClearColor(ground.redF(), ground.greenF(), ground.blueF(), 1.0)
         GL.glClear(GL.GL_COLOR_BUFFER_BIT)
-        deadline = time.perf_counter() + PAINT_SECONDS
+        deadline = canvas.deadline()
         exact = True
         program.begin(device.width(), device.height())
         GL.glEnable(GL.GL_SCISSOR_TEST)

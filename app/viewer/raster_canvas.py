@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRect, QRectF, Qt, QTimer, Signal
@@ -15,7 +14,6 @@ from PySide6.QtGui import QImage, QPainter, QPaintEvent, QPalette, QRegion
 from PySide6.QtWidgets import QWidget
 
 from app.viewer.raster_tiles import RasterTiles
-from app.viewer.tiles import PAINT_SECONDS
 
 if TYPE_CHECKING:
     from app.viewer.canvas import Canvas
@@ -118,7 +116,7 @@ class RasterCanvas(QWidget):
     def _paint(self, painter: QPainter, region: QRegion) -> bool:
         canvas = self._canvas
         painter.scale(1 / canvas.ratio, 1 / canvas.ratio)
-        deadline = time.perf_counter() + PAINT_SECONDS
+        deadline = canvas.deadline()
         device, style = canvas.device_rect(), canvas.style_now()
         exact = True
         for rect in list(region):  # type: ignore[call-overload]

@@ -241,7 +241,7 @@ def test_one_to_one_shows_the_pixels_themselves(view):
 
 
 def test_tiles_come_in_several_turns_and_end_sharp(view, qtbot, monkeypatch):
-    monkeypatch.setattr("app.viewer.raster_canvas.PAINT_SECONDS", 0.005)
+    monkeypatch.setattr("app.viewer.canvas.PAINT_SECONDS", 0.005)
     view.model.set_zoom(0.37)
     frames = []
     view.canvas.painted.connect(frames.append)

@@ -3,6 +3,7 @@
 import errno
 import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_blocks_cover_an_image_and_stay_small(shape):
     blocks = list(row_blocks(shape))
     assert blocks[0][0] == 0
     assert blocks[-1][1] == shape[0]
-    assert all(bottom == top for (_, bottom), (top, _) in zip(blocks, blocks[1:], strict=False))
+    assert all(bottom == top for (_, bottom), (top, _) in pairwise(blocks))
     assert all(bottom - top == block_rows(shape) for top, bottom in blocks[:-1])
     assert block_rows(shape) == 1 or block_rows(shape) * shape[1] <= 1 << 20
 
