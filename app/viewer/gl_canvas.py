@@ -156,7 +156,10 @@ class GLCanvas(QOpenGLWidget):
         if seen.isEmpty():
             return True
         area = (seen.left(), seen.top(), seen.right() + 1, seen.bottom() + 1)
-        exact, complete = self._exact_tiles(source, model.zoom, boxes_in(area, width, height, SCREEN_TILE), deadline)
+        # Of a preview nothing is made exact: in a moment there is something better.
+        quick = self._canvas.moving or picture.pyramid.preview
+        boxes = boxes_in(area, width, height, SCREEN_TILE)
+        exact, complete = self._exact_tiles(source, model.zoom, boxes, deadline, quick)
         if not complete:
             self._draw_levels(program, picture, source, area, (left, top), deadline)
         instances = [
@@ -165,10 +168,10 @@ class GLCanvas(QOpenGLWidget):
         ]
         if self._screen is not None:
             program.draw(self._screen, picture.look, instances, (1.0, 0.0), smoothly=False)
-        return complete
+        return complete or picture.pyramid.preview
 
     def _exact_tiles(
-        self, source: TileSource, zoom: float, boxes: list[Box], deadline: float
+        self, source: TileSource, zoom: float, boxes: list[Box], deadline: float, quick: bool
     ) -> tuple[list[tuple[Box, int]], bool]:
         if self._screen is None:
             device = self._canvas.device_rect()
@@ -178,7 +181,7 @@ class GLCanvas(QOpenGLWidget):
         found, complete = [], True
         for key, box in keys.items():
             layer = self._screen.get(key)
-            if layer is None and not self._canvas.moving and time.perf_counter() < deadline:
+            if layer is None and not quick and time.perf_counter() < deadline:
                 layer = self._screen.put(key, source.screen(zoom, box), wanted)
             if layer is None:
                 complete = False

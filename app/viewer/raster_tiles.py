@@ -83,6 +83,7 @@ class RasterTiles:
         area = (seen.left(), seen.top(), seen.right() + 1, seen.bottom() + 1)
         painter.setClipRect(exposed.intersected(picture.clip))
         missing = QRegion()
+        moving = moving or picture.pyramid.preview  # in a moment there is something better to be exact about
         for box in boxes_in(area, width, height, SCREEN_TILE):
             tile = self._exact(source, model.zoom, box, not moving and time.perf_counter() < deadline)
             if tile is None:
@@ -92,7 +93,7 @@ class RasterTiles:
         if not missing.isEmpty():
             painter.setClipRegion(missing.translated(left, top))
             self._paint_quick(painter, model.zoom, picture.look, source, missing.boundingRect(), (left, top), deadline)
-        return missing.isEmpty()
+        return missing.isEmpty() or picture.pyramid.preview
 
     def _exact(self, source: TileSource, zoom: float, box: Box, may_compute: bool) -> _Tile | None:
         key = (source.serial, zoom, box)

@@ -74,7 +74,7 @@ def preview_pyramid(
     for number in range(1, len(levels)):
         halve_into(levels[number - 1], levels[number], stop)
     name = source.path.name
-    return Pyramid(tuple(levels), source.pixel_size_a, name, source.n, index, ranges, finest, (ny, nx))
+    return Pyramid(tuple(levels), source.pixel_size_a, name, source.n, index, ranges, finest, (ny, nx), preview=True)
 
 
 def less_noise(image: np.ndarray, variance: float) -> np.ndarray:

@@ -40,6 +40,7 @@ class Pyramid:
     grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of `levels`; () computes them
     finest: int = 0  # number of the first of `levels`
     image_shape: tuple[int, int] | None = None  # (ny, nx) of level 0; None: finest is 0
+    preview: bool = False  # made in a hurry from a part of the file; the whole image follows
 
     def __post_init__(self) -> None:
         if len(self.grey_ranges) != len(self.levels):
