@@ -37,6 +37,16 @@ print(json.dumps({"visible": visible, "cpu": cpu, "modules": sorted(sys.modules)
 window.close()
 """
 
+PARENT = """
+import json, subprocess, sys, time
+for _ in range(int(sys.argv[1])):
+    begin = time.time()
+    done = subprocess.run([sys.executable, "-c", sys.argv[2]], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+    print(json.dumps(json.loads(done.stdout.splitlines()[-1]) | {"begin": begin}), flush=True)
+"""
+
 
 def measure() -> dict[str, Any]:
     """Figures per platform: medians and all values."""
@@ -47,15 +57,13 @@ def measure() -> dict[str, Any]:
 
 
 def _platform(name: str, prefix: list[str]) -> dict[str, Any]:
-    _start(name, prefix)
-    first = _start(name, prefix)["wall_s"]
-    with tempfile.TemporaryDirectory() as config:
-        starts = [_start(name, prefix, config) for _ in range(REPEATS + 1)][1:]
+    _starts(name, prefix, 1)
+    first, *starts = _starts(name, prefix, 1 + REPEATS)
     walls, cpus = [s["wall_s"] for s in starts], [s["cpu"] for s in starts]
     modules = starts[-1]["modules"]
     return {
         "wall_s": round(statistics.median(walls), 3),
-        "first_wall_s": round(first, 3),
+        "first_wall_s": round(first["wall_s"], 3),
         "cpu_s": round(statistics.median(cpus), 3),
         "walls_s": [round(w, 3) for w in walls],
         "cpus_s": [round(c, 3) for c in cpus],
@@ -64,38 +72,27 @@ def _platform(name: str, prefix: list[str]) -> dict[str, Any]:
     }
 
 
-def _start(name: str, prefix: list[str], config: str | None = None) -> dict[str, Any]:
-    """One start in settings of its own; the X server's own start is not counted."""
+def _starts(name: str, prefix: list[str], count: int) -> list[dict[str, Any]]:
+    """Starts on one display with settings of their own; the X server's own start is not counted."""
     with tempfile.TemporaryDirectory() as home:
         environment = dict(os.environ) | {
             "QT_QPA_PLATFORM": name,
-            "VITREOUS_CONFIG_DIR": config or home,
+            "VITREOUS_CONFIG_DIR": home,
             "VITREOUS_RUNS": str(Path(home) / "runs"),
         }
-        begin = Path(home) / "begin"
-        shell = [sys.executable, "-c", _timed(begin)]
         done = subprocess.run(
-            [*prefix, *shell],
+            [*prefix, sys.executable, "-c", PARENT, str(count), CHILD],
             cwd=ROOT,
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=60 + 60 * count,
             check=False,
         )
         if done.returncode != 0:
             raise RuntimeError((done.stderr.strip().splitlines() or ["no output"])[-1])
-        answer = json.loads(done.stdout.splitlines()[-1])
-        return answer | {"wall_s": answer["visible"] - float(begin.read_text())}
-
-
-def _timed(begin: Path) -> str:
-    """A parent inside the X server that notes the time and starts the window's process."""
-    return (
-        "import subprocess, sys, time, pathlib\n"
-        f"pathlib.Path({str(begin)!r}).write_text(repr(time.time()))\n"
-        f"sys.exit(subprocess.run([sys.executable, '-c', {CHILD!r}]).returncode)\n"
-    )
+        answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return [answer | {"wall_s": answer["visible"] - answer["begin"]} for answer in answers]
 
 
 if __name__ == "__main__":

@@ -93,6 +93,8 @@ class HomeView(QWidget):
         self.flags.open(project / FLAGS_NAME)
         if self.strip is not None:
             self.strip.set_files(files, keys)
+        elif self.strip_button.isChecked():
+            self._make_strip()
 
     def show_file(self, path: Path, neighbours: Sequence[Path]) -> None:
         """Load and show a file; then those around it are loaded in advance."""
@@ -162,7 +164,7 @@ class HomeView(QWidget):
 
     def _toggle_strip(self, on: bool) -> None:
         self._session.settings.home["strip"] = on
-        if on and self.strip is None:
+        if on and self.strip is None and self._files[0]:
             self._make_strip()
         if self.strip is not None:
             self.strip.setVisible(on)
