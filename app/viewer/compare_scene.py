@@ -11,6 +11,8 @@ from PySide6.QtCore import QPointF, QRect, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
 from app.viewer.decorations import draw_caption, draw_message
+from app.viewer.legend import draw_legend
+from app.viewer.linked_cursor import LinkedCursor
 from app.viewer.scene import Picture, Scene, Style
 from app.viewer.tiles import difference_range
 from app.viewer.view_model import ViewModel
@@ -33,7 +35,10 @@ class CompareScene(Scene):
         self.divider = 0.5
         self.show_raw = False  # in blink mode
         self.labels: tuple[str, str] = ("raw", "denoised")
+        self.filtered = ""  # what the view filter does to both: "low-pass 20 Å"
+        self.difference_means = ": what was removed"
         self.nothing = ""  # in place of a second picture that is not there
+        self.cursor = LinkedCursor()
         self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
         self._range: tuple[object, tuple[float, float]] = (None, (0.0, 1.0))
 
@@ -64,6 +69,39 @@ class CompareScene(Scene):
         """What is written in the corners, and in place of a second picture that is not there."""
         self.labels, self.nothing = (raw, denoised), nothing
         self.changed()
+
+    def put_cursor(self, side: int, x: float, y: float, device: QRect, ratio: float) -> list[QRect]:
+        """The mouse is at an image position in a panel (nan: nowhere); what is to be painted for it."""
+        panels = self.panels(device) if self.mode == "side" else []
+        before = self.cursor.area(self.model, panels, ratio)
+        if not self.cursor.put(side, x, y):
+            return []
+        areas = (before, self.cursor.area(self.model, panels, ratio))
+        return [area for area in areas if not area.isEmpty()]
+
+    def names(self) -> tuple[str, str]:
+        """What the pictures are, in short: labels up to their colon."""
+        first, second = (label.split(":")[0] for label in self.labels)
+        return first, second
+
+    def captions(self) -> list[str]:
+        """What is written on the picture now: it says what the pixels are."""
+        if self.mode == "difference":
+            first, second = self.names()
+            return [self._filtered(f"{first} minus {second}{self.difference_means}")]
+        if self.mode == "blink":
+            return [self.caption(0 if self.show_raw else 1)]
+        return [self.caption(which) for which in (0, 1) if self.pyramids[which] is not None]
+
+    def caption(self, which: int) -> str:
+        """The label of one picture, with the view filter."""
+        return self._filtered(self.labels[which])
+
+    def _filtered(self, label: str) -> str:
+        if not self.filtered:
+            return label
+        name, colon, rest = label.partition(":")
+        return f"{name}, {self.filtered}{colon}{rest}"
 
     # -- geometry -----------------------------------------------------------------------------------------
 
@@ -138,7 +176,9 @@ class CompareScene(Scene):
                 fixed += self._over_panel(painter, which, panel, clip, style)
         if self.mode == "swipe":
             self._draw_line(painter, device, style)
-        return fixed + self.draw_words(painter, device, style, any(self.pyramids))
+        there = any(self.pyramids)
+        low = device.adjusted(0, round(device.height() * 0.7), 0, 0)  # the pictures stay to be seen
+        return fixed + self.draw_words(painter, low if there else device, style, there)
 
     def _over_panel(self, painter: QPainter, which: int, panel: QRect, clip: QRect, style: Style) -> list[QRect]:
         fixed = []
@@ -147,10 +187,12 @@ class CompareScene(Scene):
         if self.pyramids[which] is not None:
             self.draw_marks(painter, panel, clip, style)
             fixed.append(self.draw_bar(painter, panel, style))
+            if self.mode == "side" and which != self.cursor.side:
+                self.cursor.draw(painter, self.model, panel, style.ratio)
         elif any(self.pyramids) and not self.message:
             text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
             fixed.append(draw_message(painter, text, clip, style.scaled(), style.palette, False))
-        fixed.append(self._label(painter, self.labels[which], clip, style, which == 1 and self.mode == "swipe"))
+        fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
         painter.restore()
         return fixed
 
@@ -175,6 +217,9 @@ class CompareScene(Scene):
             text = "The difference needs both pictures, of the same size"
             return [draw_message(painter, text, device, style.scaled(), style.palette, False)]
         self.draw_marks(painter, device, device, style)
-        raw, denoised = (label.split(":")[0] for label in self.labels)
-        text = f"{raw} minus {denoised}: what was removed"
-        return [self.draw_bar(painter, device, style), self._label(painter, text, device, style)]
+        fixed = [self.draw_bar(painter, device, style), self._label(painter, self.captions()[0], device, style)]
+        raw, denoised = self.pyramids
+        if raw is not None and denoised is not None:
+            look = self._difference_look(raw, denoised)
+            fixed.append(draw_legend(painter, look, device, style.scaled(), style.ratio))
+        return fixed

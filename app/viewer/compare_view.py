@@ -1,37 +1,34 @@
-"""Raw beside denoised, with one zoom and place for both: canvas, modes, contrast, line with both values."""
+"""Two pictures of one field with one zoom and place: canvas, modes, look, panels, saving, line with both values.
+
+What is drawn is compare_scene.py. Loading the pictures is their owner's business.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QSlider,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QEvent, QObject, QRect, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from app.viewer.boxes import BoxLayer
 from app.viewer.canvas import Canvas
+from app.viewer.compare_saving import PairSaving
 from app.viewer.compare_scene import MODES, CompareScene, Mode
+from app.viewer.compare_toolbar import CompareToolbar
 from app.viewer.divider_grip import DividerGrip
+from app.viewer.frame_bar import FrameBar
 from app.viewer.gestures import Gestures
+from app.viewer.look_control import LookControl
+from app.viewer.measure import MeasureLine
+from app.viewer.pair_panels import PairPanels, Side
 from app.viewer.view_model import ViewModel
 from core.images.pyramid import Pyramid
 
-_BUTTONS = {
-    "side": ("Side by side", "Two pictures, one zoom (S)"),
-    "swipe": ("Swipe", "Drag the line across the picture (W)"),
-    "blink": ("Blink", "Denoised; hold B for raw (B)"),
-    "difference": ("Difference", "Raw minus denoised: what was removed (D)"),
-}
+CONTRAST_STEP = 1.1  # per notch of the wheel or press of a key
 _KEYS: dict[int, Mode] = {
     Qt.Key.Key_S: "side",
     Qt.Key.Key_W: "swipe",
@@ -39,6 +36,7 @@ _KEYS: dict[int, Mode] = {
     Qt.Key.Key_D: "difference",
 }
 DENOISED_LABEL = "denoised: for seeing and picking"
+Pair = tuple[Pyramid | None, Pyramid | None]
 
 
 class CompareView(QWidget):
@@ -46,81 +44,103 @@ class CompareView(QWidget):
 
     view_changed = Signal()
     mode_changed = Signal(str)
-    cursor_moved = Signal(float, float)
+    cursor_moved = Signal(float, float)  # x, y in image pixels, only inside
+    frame_chosen = Signal(int)  # another image of the stack; with `frames` only
+    said = Signal(str)  # a short message for the status line
 
     def __init__(self, parent: QWidget | None = None, painter: str | None = None) -> None:
         """`painter`: raster or gl; None: what was chosen for this display."""
         super().__init__(parent)
         self.model = ViewModel()
         self.scene = CompareScene(self.model)
+        self.scene.labels = ("raw", DENOISED_LABEL)
         self.canvas = Canvas(self.scene, self, painter)
         self.canvas.setAccessibleName("Raw and denoised micrograph")
-        self.scene.labels = ("raw", DENOISED_LABEL)
         self.gestures = Gestures(self.canvas, self.canvas)
         self._grip = DividerGrip(self.canvas, self.scene)
         self.canvas.installEventFilter(self)
-        self._name = ""
-        self._buttons: dict[Mode, QToolButton] = {}
+        self.toolbar = CompareToolbar(self)
+        self.panels = PairPanels(self)
+        self.frames = FrameBar(self)
+        self.with_frames = True  # the slider below is shown for stacks
+        self.look = LookControl(self.model, self)
+        self.saving = PairSaving(self, self.scene, self.canvas)
+        self.line = MeasureLine(self.font())
         self._status = QLabel(self)
+        self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._name = ""
+        self._pair: Pair = (None, None)  # unfiltered: values, panels and files are of these
+        self._paths: tuple[Path | None, Path | None] = (None, None)
+        self._at = (math.nan, math.nan)  # the mouse, in device pixels of its panel
+        self._side = 0  # the panel it is in
         self._build()
-        self.gestures.hovered.connect(self._on_hover)
-        self.gestures.invert.connect(self._invert.click)
-        self.gestures.auto_contrast.connect(lambda: self._contrast.setValue(0))
-        self.model.subscribe(self._on_view_changed)
-        self.setFocusProxy(self.canvas)
+        self._connect()
+        self._keys()
+        self.toolbar.set_pictures(False, False)
 
     def _build(self) -> None:
-        bar = QHBoxLayout()
-        bar.setContentsMargins(4, 2, 4, 0)
-        bar.setSpacing(4)
-        group = QButtonGroup(self)
-        for mode in MODES:
-            text, tip = _BUTTONS[mode]
-            button = self._button(bar, text, tip, checkable=True)
-            button.clicked.connect(lambda _checked=False, mode=mode: self.set_mode(mode))
-            group.addButton(button)
-            self._buttons[mode] = button
-        self._buttons["side"].setChecked(True)
-        self._raw = self._button(bar, "Show raw", "Raw instead of denoised (hold B)", checkable=True)
-        self._raw.toggled.connect(self._set_show_raw)
-        self._raw.setEnabled(False)
-        bar.addStretch(1)
-        self._button(bar, "Fit", "Show the whole picture (F, double click)").clicked.connect(self.fit)
-        self._button(bar, "1:1", "One screen pixel per image pixel (1)").clicked.connect(self.one_to_one)
-        bar.addWidget(QLabel("Contrast", self))
-        self._contrast = self._make_contrast()
-        bar.addWidget(self._contrast)
-        self._invert = self._button(bar, "Invert", "Exchange black and white (I)", checkable=True)
-        self._invert.toggled.connect(self._on_look)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(2)
-        rows.addLayout(bar)
-        rows.addWidget(self.canvas, 1)
+        rows.addWidget(self.toolbar)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.addWidget(self.canvas)
+        self.splitter.addWidget(self.panels)
+        self.splitter.setStretchFactor(0, 1)
+        rows.addWidget(self.splitter, 1)
+        rows.addWidget(self.frames)
         line = QHBoxLayout()
         line.setContentsMargins(4, 0, 4, 0)
         line.addWidget(self._status)
         rows.addLayout(line)
+        self.setFocusProxy(self.canvas)
+        self.scene.overlays.append(self.line)
 
-    def _button(self, row: QHBoxLayout, text: str, tip: str, checkable: bool = False) -> QToolButton:
-        button = QToolButton(self)
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip)
-        button.setAutoRaise(True)
-        button.setCheckable(checkable)
-        row.addWidget(button)
-        return button
+    def _connect(self) -> None:
+        gestures, toolbar = self.gestures, self.toolbar
+        gestures.hovered.connect(self._on_hover)
+        gestures.auto_contrast.connect(self.auto_contrast)
+        gestures.invert.connect(lambda: self.model.set_contrast(invert=not self.model.contrast.invert))
+        gestures.contrast_step.connect(lambda by: self.model.widen_contrast(CONTRAST_STEP**-by))
+        gestures.measured.connect(lambda *ends: self._set_line(ends))
+        gestures.measure_cleared.connect(lambda: self._set_line(None))
+        gestures.tool_changed.connect(lambda tool: toolbar.measure.setChecked(tool == "measure"))
+        toolbar.mode_chosen.connect(self.set_mode)
+        toolbar.first_toggled.connect(self.scene.set_show_raw)
+        toolbar.fit_requested.connect(self.fit)
+        toolbar.one_to_one_requested.connect(self.one_to_one)
+        toolbar.spread_edited.connect(lambda spread: self.model.set_contrast(automatic=True, spread=spread))
+        toolbar.look_requested.connect(self.look.open_popup)
+        toolbar.measure_toggled.connect(self._on_measure_toggled)
+        toolbar.panel_toggled.connect(self._on_panel_toggled)
+        toolbar.save_requested.connect(self.saving.save)
+        toolbar.copy_requested.connect(self.saving.copy)
+        self.panels.closed.connect(lambda name: toolbar.panels[name].setChecked(False))
+        self.frames.frame_chosen.connect(self.frame_chosen)
+        self.look.filtered.connect(self._on_filtered)
+        self.look.reset.connect(self.fit)
+        for part in (self.look, self.saving):
+            part.said.connect(self.said)
+        self.model.subscribe(self._on_view_changed)
 
-    def _make_contrast(self) -> QSlider:
-        slider = QSlider(Qt.Orientation.Horizontal, self)
-        slider.setRange(-100, 100)
-        slider.setFixedWidth(self.fontMetrics().averageCharWidth() * 14)
-        slider.setAccessibleName("Contrast")
-        slider.setToolTip("Contrast of both pictures, about the automatic one (A)")
-        slider.valueChanged.connect(self._on_look)
-        return slider
+    def _keys(self) -> None:
+        toolbar = self.toolbar
+        for key, action in (
+            ("M", toolbar.measure.toggle),
+            ("G", toolbar.panels["frc"].toggle),
+            ("T", toolbar.panels["spectrum"].toggle),
+            ("H", toolbar.panels["info"].toggle),
+            ("L", self.look.toggle_filter),
+            ("V", self.look.next_colours),
+            ("Ctrl+E", self.saving.save),
+            ("Ctrl+C", self.saving.copy),
+        ):
+            shortcut = QShortcut(QKeySequence(key), self.canvas)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(action)
+        self.frames.add_keys(self)
 
     # -- what is shown ------------------------------------------------------------------------------------
 
@@ -129,38 +149,65 @@ class CompareView(QWidget):
         """side, swipe, blink or difference."""
         return self.scene.mode
 
+    @property
+    def pair(self) -> Pair:
+        """The two pictures, unfiltered."""
+        return self._pair
+
     def set_pair(
         self,
         raw: Pyramid | None,
         denoised: Pyramid | None,
         name: str = "",
         pixel_size_a: float | None = None,
+        paths: tuple[Path | None, Path | None] = (None, None),
     ) -> None:
-        """Show a pair; either may be None while it loads. The view stays when the size is the same."""
+        """Show a pair; either may be None while it loads. The view stays when the size is the same.
+
+        `name` "" and `pixel_size_a` None: those of the pictures. `paths`: their files, for headers and saving.
+        """
         first = raw or denoised
         if first is not None:
             name = name or first.name
             pixel_size_a = first.pixel_size_a if pixel_size_a is None else pixel_size_a
             self.scene.message = ""
         if raw is not None and denoised is not None and raw.shape != denoised.shape:
-            self.scene.message = "The two pictures have different sizes"
-        self._name = name
+            sizes = " and ".join(f"{p.shape[1]} × {p.shape[0]}" for p in (raw, denoised))
+            self.scene.message = f"The two pictures have different sizes: {sizes} px"
+        if first is None or paths != self._paths:
+            self._set_line(None)
+        self._pair, self._paths, self._name = (raw, denoised), paths, name
+        self.saving.name, self.saving.paths = name, paths
+        self.line.pixel_size_a = pixel_size_a
+        self.scene.filtered = ""
         self.scene.set_pair(raw, denoised, pixel_size_a)
-        self._on_hover(math.nan, math.nan)
+        self.toolbar.set_pictures(raw is not None, denoised is not None)
+        n = first.n if first is not None and self.with_frames else 1
+        if (self.frames.frames, self.frames.index) != (n, first.index if first else 0):
+            self.frames.set_frames(n, first.index if first else 0)
+        self.look.set_pictures(self._pair, pixel_size_a)
+        if not any(picture is not None and picture.preview for picture in self._pair):
+            self.frames.frame_shown(first.index if first else 0)
+            self._show_panels()
+        self._show_status()
 
     def set_labels(self, raw: str, denoised: str, nothing: str = "") -> None:
         """What is written in the corners, and in place of a second picture that is not there."""
+        if (raw, denoised, nothing) == (*self.scene.labels, self.scene.nothing):
+            return
         self.scene.set_labels(raw, denoised, nothing)
+        self.toolbar.set_names(*self.scene.names())
+        self._show_panels()
+        self._show_status()
 
     def set_mode(self, mode: str) -> None:
         """side, swipe, blink or difference."""
         if mode not in MODES:
             raise ValueError(f"unknown mode {mode}")
-        changed = mode != self.scene.mode
-        self.scene.set_mode(mode)
-        self._buttons[mode].setChecked(True)
-        self._raw.setChecked(False)
-        self._raw.setEnabled(mode == "blink")
+        known = cast(Mode, mode)
+        changed = known != self.scene.mode
+        self.scene.set_mode(known)
+        self.toolbar.set_mode(known)
         if changed:
             self.mode_changed.emit(mode)
 
@@ -180,14 +227,54 @@ class CompareView(QWidget):
         """One device pixel per image pixel."""
         self.model.set_zoom(1.0)
 
+    def auto_contrast(self) -> None:
+        """Let the contrast follow the pictures and the zoom."""
+        self.model.set_contrast(automatic=True, spread=1.0)
+
+    def _on_filtered(self, pictures: Sequence[Pyramid | None], text: str) -> None:
+        self.scene.filtered = text
+        self.scene.set_pair(pictures[0], pictures[1], self.scene.pixel_size_a)
+
+    # -- tools --------------------------------------------------------------------------------------------
+
+    def _on_measure_toggled(self, on: bool) -> None:
+        if on:
+            self.gestures.set_tool("measure")
+        elif self.gestures.tool == "measure":
+            self.gestures.set_tool("pick")
+        self.canvas.setFocus()
+
+    def _set_line(self, ends: tuple[float, float, float, float] | None) -> None:
+        if ends != self.line.ends:
+            self.line.ends = ends
+            self.scene.changed()
+
+    def _on_panel_toggled(self, name: str, on: bool) -> None:
+        (self.panels.show_panel if on else self.panels.hide_panel)(name)
+        if on and self.splitter.sizes()[1] == 0:
+            side = min(52 * self.fontMetrics().averageCharWidth(), self.width() // 2)
+            self.splitter.setSizes([self.width() - side, side])
+
+    def _show_panels(self) -> None:
+        names = list(self.scene.names())
+        if names[0] == names[1]:
+            names = [f"{place}: {name}" for place, name in zip("AB", names, strict=True)]
+        sides = [Side(*side) for side in zip(names, self._pair, self._paths, strict=True)]
+        self.panels.set_sides(sides[0], sides[1], self.model.visible_rect())
+
     # -- inside -------------------------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self.canvas and isinstance(event, QKeyEvent) and not event.isAutoRepeat():
+        if watched is not self.canvas:
+            return super().eventFilter(watched, event)
+        if isinstance(event, QMouseEvent):
+            x, device = event.position().x() * self.canvas.ratio, self.canvas.device_rect()
+            self._side = int(self.mode == "side" and self.scene.panel_at(x, device) == self.scene.panels(device)[-1])
+        if isinstance(event, QKeyEvent) and not event.isAutoRepeat():
             mode = _KEYS.get(event.key())
             pressed = event.type() == QEvent.Type.KeyPress
             if mode == "blink" and self.mode == "blink":
-                self._raw.setChecked(pressed)
+                self.toolbar.first.setChecked(pressed)
                 return True
             plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
             if mode is not None and pressed and plain:
@@ -195,28 +282,49 @@ class CompareView(QWidget):
                 return True
         return super().eventFilter(watched, event)
 
-    def _set_show_raw(self, on: bool) -> None:
-        self.scene.set_show_raw(on)
-
-    def _on_look(self) -> None:
-        self.model.set_contrast(spread=4.0 ** (-self._contrast.value() / 100), invert=self._invert.isChecked())
-
     def _on_view_changed(self) -> None:
-        self._on_hover(math.nan, math.nan)
+        self.toolbar.set_spread(self.model.contrast.spread)
+        self.panels.set_visible_part(self.model.visible_rect())
+        self._point(*self.model.to_image(*self._at))
         self.view_changed.emit()
 
     def _on_hover(self, x: float, y: float) -> None:
+        self._at = self.model.to_screen(x, y)
+        self._point(x, y)
+
+    def _point(self, x: float, y: float) -> None:
+        """The mouse is at an image position: cross in the other panel, both values in the line."""
+        if not self.model.contains(x, y):
+            x = y = math.nan
+        device, ratio = self.canvas.device_rect(), self.canvas.ratio
+        for area in self.scene.put_cursor(self._side, x, y, device, ratio):
+            self.canvas.surface.update(_logical(area, ratio))
+        self._show_status()
+        if not math.isnan(x):
+            self.cursor_moved.emit(x, y)
+
+    def values(self, x: float, y: float) -> list[float]:
+        """Pixels of both pictures at an image position, unfiltered; nan where there is none."""
+        return [picture.value(x, y) if picture is not None else math.nan for picture in self._pair]
+
+    def _show_status(self) -> None:
         pixel = self.scene.pixel_size_a
         parts = [self._name] if self._name else []
-        if self.model.contains(x, y):
+        if self.scene.cursor.position is not None:
+            x, y = self.scene.cursor.position
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
-            for label, pyramid in zip(self.scene.labels, self.scene.pyramids, strict=True):
-                value = pyramid.value(x, y) if pyramid is not None else math.nan
-                if not math.isnan(value):
-                    parts.append(f"{label.split(':')[0]} {value:.6g}")
-            self.cursor_moved.emit(x, y)
-        if any(self.scene.pyramids):
+            values = self.values(x, y)
+            words = [*zip(self.scene.names(), values, strict=True), ("difference", values[0] - values[1])]
+            parts += [f"{word} {value:.6g}" for word, value in words if not math.isnan(value)]
+        if any(self._pair):
             parts.append(f"zoom {self.model.zoom * 100:.3g} %")
         self._status.setText("   |   ".join(parts))
+
+
+def _logical(area: QRect, ratio: float) -> QRect:
+    """Logical pixels that hold these device pixels."""
+    left, top = math.floor(area.left() / ratio), math.floor(area.top() / ratio)
+    right, bottom = math.ceil((area.right() + 1) / ratio), math.ceil((area.bottom() + 1) / ratio)
+    return QRect(left, top, right - left, bottom - top)

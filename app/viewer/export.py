@@ -43,6 +43,7 @@ class Exportable:
     automatic: bool = True  # the levels of `look` follow the zoom, the whole image has its own
     pixel_size_a: float | None = None
     labels: tuple[str, ...] = ()
+    labelled: bool = False  # `picture` shows them already
     layers: Sequence[BoxLayer] = ()
     source: Path | None = None
 
@@ -180,7 +181,7 @@ def _seen(exportable: Exportable, options: ExportOptions, picture: QImage | None
 
     if picture is None or picture.isNull():
         raise InputError("There is no picture to save.", "Open a micrograph first.")
-    lines = [exportable.name] * options.caption + list(exportable.labels)
+    lines = [exportable.name] * options.caption + list(exportable.labels) * (not exportable.labelled)
     image = with_captions(picture, lines, font, exportable.ratio)
     pixels = pixels_of(image.convertToFormat(QImage.Format.Format_Grayscale8) if image.allGray() else image)
     blocks = (pixels[top:bottom] for top, bottom in row_blocks(pixels.shape[:2]))

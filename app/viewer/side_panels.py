@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QTabWidget, QWidget
 
 from core.images.pyramid import Pyramid
 
-TITLES = {"spectrum": "Power spectrum", "info": "File and statistics"}
+TITLES = {"spectrum": "Power spectrum", "info": "File and statistics", "frc": "Agreement"}
 _WAIT_MS = 250  # after the last change of the view: then the spectrum of what is seen is computed
 
 
@@ -38,15 +38,17 @@ class SidePanels(QTabWidget):
 
     def _panel(self, name: str) -> Any:
         if name not in self.panels:
-            if name == "spectrum":
-                from app.viewer.spectrum_panel import SpectrumPanel
-
-                self.panels[name] = SpectrumPanel()
-            else:
-                from app.viewer.info_panel import InfoPanel
-
-                self.panels[name] = InfoPanel()
+            self.panels[name] = self._make(name)
         return self.panels[name]
+
+    def _make(self, name: str) -> Any:
+        if name == "spectrum":
+            from app.viewer.spectrum_panel import SpectrumPanel
+
+            return SpectrumPanel()
+        from app.viewer.info_panel import InfoPanel
+
+        return InfoPanel()
 
     def open_names(self) -> set[str]:
         """Panels that are there now."""

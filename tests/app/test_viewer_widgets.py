@@ -412,9 +412,9 @@ def test_modes_by_key_and_button(compare, qtbot):
         with qtbot.waitSignal(compare.mode_changed):
             qtbot.keyClick(compare.canvas, key)
         assert compare.mode == mode
-        assert compare._buttons[mode].isChecked()
+        assert compare.toolbar.modes[mode].isChecked()
         compare.canvas.grab_sharp()
-    qtbot.mouseClick(compare._buttons["blink"], LEFT)
+    qtbot.mouseClick(compare.toolbar.modes["blink"], LEFT)
     assert compare.mode == "blink"
     with pytest.raises(ValueError):
         compare.set_mode("upside down")
