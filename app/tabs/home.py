@@ -120,6 +120,7 @@ class HomeTab(QWidget):
         self.noise.failed.connect(lambda err: show_error(self, err))
 
     def _shortcuts(self) -> None:
+        self.view.add_keys(self)
         for keys, slot in (
             (("Ctrl+Z",), self.marks.undo),
             (("Ctrl+Shift+Z", "Ctrl+Y"), self.marks.redo),

@@ -68,7 +68,6 @@ class HomeView(QWidget):
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setSpacing(0)
         self._rows.addWidget(self.pages, 1)
-        self.setFocusProxy(self.view)
 
     def _connect(self) -> None:
         self.loader.previewed.connect(self._on_previewed)

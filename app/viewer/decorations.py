@@ -37,7 +37,8 @@ def draw_scale_bar(
     """Bar with its length at the bottom left of `panel`, or the words "pixel size unknown"; returns where."""
     margin, pad = 10 * ratio, 6 * ratio
     text_height = QFontMetricsF(font).height()
-    bar = model.scale_bar(pixel_size_a, min(160 * ratio, panel.width() / 3))
+    panel = panel.intersected(_seen(model, panel))
+    bar = model.scale_bar(pixel_size_a, min(max(160 * ratio, panel.width() * 0.22), panel.width() * 0.45, 420 * ratio))
     if bar is None:
         top = panel.bottom() - margin - text_height - pad
         return draw_caption(painter, "pixel size unknown", QPointF(panel.left() + margin, top), font, ratio)
@@ -52,6 +53,16 @@ def draw_scale_bar(
     left = box.center().x() - length / 2
     painter.fillRect(QRectF(left, box.bottom() - pad - 4 * ratio, length, 4 * ratio), _INK)
     return box.toAlignedRect()
+
+
+def _seen(model: ViewModel, panel: QRect) -> QRect:
+    """The part of `panel` that shows the image, no smaller than a scale bar needs."""
+    x0, y0, x1, y1 = model.visible_rect()
+    left, top = model.to_screen(x0, y0)
+    right, bottom = model.to_screen(x1, y1)
+    part = QRect(round(left), round(top), round(right - left), round(bottom - top)).translated(panel.topLeft())
+    wide_enough = part.width() > panel.width() * 0.25 and part.height() > panel.height() * 0.25
+    return part if wide_enough else panel
 
 
 def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool) -> QRect:

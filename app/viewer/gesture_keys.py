@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 Key = Qt.Key
 ARROWS = {Key.Key_Left: (-1, 0), Key.Key_Right: (1, 0), Key.Key_Up: (0, -1), Key.Key_Down: (0, 1)}
 COMMAS = {Key.Key_Comma: -1, Key.Key_Period: 1, Key.Key_Less: -1, Key.Key_Greater: 1}
+LOOKS = {  # keys that change the view alone
+    "F": Key.Key_F,
+    "1": Key.Key_1,
+    "A": Key.Key_A,
+    "I": Key.Key_I,
+    "+": Key.Key_Plus,
+    "=": Key.Key_Equal,
+    "-": Key.Key_Minus,
+    ",": Key.Key_Comma,
+    ".": Key.Key_Period,
+}
 FAR = 10  # px that Shift + arrow moves
 
 
@@ -40,7 +51,7 @@ class Keys:
         if key in ARROWS:
             self._arrow(*ARROWS[key], bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
             return True
-        return self._edit(key) or self._look(key)
+        return self._edit(key) or self.look(key)
 
     def _arrow(self, dx: int, dy: int, shift: bool) -> None:
         gestures = self._gestures
@@ -75,7 +86,8 @@ class Keys:
             return False
         return True
 
-    def _look(self, key: Qt.Key) -> bool:
+    def look(self, key: Qt.Key) -> bool:
+        """Change the view: one of LOOKS. Whether the key is one of them."""
         gestures = self._gestures
         model = gestures.model
         if key == Key.Key_F:

@@ -86,7 +86,7 @@ class Gestures(QObject):
         self.hit: Callable[[float, float], bool] | None = None
         self.has_selection: Callable[[], bool] = lambda: False
         self.space = False
-        self._keys = Keys(self)
+        self.keys = Keys(self)
         self._bind = Bind()
         self._button = Qt.MouseButton.NoButton
         self._action = ""  # "", wait, or a drag of schemes.Bind
@@ -132,7 +132,7 @@ class Gestures(QObject):
         if isinstance(event, QMouseEvent):
             return self._mouse(event)
         if isinstance(event, QKeyEvent):
-            return self._keys.handle(event)
+            return self.keys.handle(event)
         if isinstance(event, QContextMenuEvent):
             return self._context(event)
         if event.type() == QEvent.Type.Leave:

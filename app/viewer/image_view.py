@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from app.viewer.boxes import BoxLayer
 from app.viewer.canvas import Canvas
 from app.viewer.frame_bar import FrameBar
+from app.viewer.gesture_keys import LOOKS
 from app.viewer.gestures import Gestures
 from app.viewer.look_control import LookControl
 from app.viewer.measure import MeasureLine
@@ -74,7 +75,6 @@ class ImageView(QWidget):
         self._histogram_of: tuple[int, int] | None = None
         self._build()
         self._connect()
-        self._keys()
         self._refresh()
 
     def _build(self) -> None:
@@ -93,7 +93,6 @@ class ImageView(QWidget):
         line.setContentsMargins(4, 0, 4, 0)
         line.addWidget(self._status)
         rows.addLayout(line)
-        self.setFocusProxy(self.canvas)
         self.scene.overlays.append(self.line)
 
     def _connect(self) -> None:
@@ -124,8 +123,15 @@ class ImageView(QWidget):
             part.said.connect(self.said)
         self.model.subscribe(self._on_view_changed)
 
-    def _keys(self) -> None:
+    def setFocus(self, *reason: Qt.FocusReason) -> None:
+        """The keyboard goes to the picture. A focus proxy would keep Tab from ever reaching the toolbar."""
+        self.canvas.setFocus(*reason)
+
+    def add_keys(self, host: QWidget) -> None:
+        """Let the keys of the view work wherever the focus is on `host`, except where letters are typed."""
+        actions = [(text, lambda key=key: self.gestures.keys.look(key)) for text, key in LOOKS.items()]
         for key, action in (
+            *actions,
             ("M", self.toolbar.measure.toggle),
             ("T", self.toolbar.panels["spectrum"].toggle),
             ("H", self.toolbar.panels["info"].toggle),
@@ -134,10 +140,10 @@ class ImageView(QWidget):
             ("Ctrl+E", self.saving.save),
             ("Ctrl+C", self.saving.copy),
         ):
-            shortcut = QShortcut(QKeySequence(key), self.canvas)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut = QShortcut(QKeySequence(key), host)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
-        self.frames.add_keys(self)
+        self.frames.add_keys(host)
 
     # -- what is shown ------------------------------------------------------------------------------------
 
@@ -217,6 +223,15 @@ class ImageView(QWidget):
         """What the canvas shows, with marks and scale bar, as sharp as it gets."""
         return self.canvas.grab_sharp()
 
+    def grab_picture(self) -> QImage:
+        """The same without the empty margins beside the picture."""
+        x0, y0, x1, y1 = self.model.visible_rect()
+        left, top = self.model.to_screen(x0, y0)
+        right, bottom = self.model.to_screen(x1, y1)
+        image = self.canvas.grab_sharp()
+        part = QRect(round(left), round(top), round(right - left), round(bottom - top)).intersected(image.rect())
+        return image if part.isEmpty() else image.copy(part)
+
     # -- view and contrast --------------------------------------------------------------------------------
 
     def fit(self) -> None:
@@ -279,7 +294,7 @@ class ImageView(QWidget):
             return None
         return Exportable(
             name=self._name,
-            picture=self.grab_image,
+            picture=self.grab_picture,
             zoom=self.model.zoom,
             ratio=self.canvas.ratio,
             pyramid=scene.pyramid,
@@ -329,16 +344,18 @@ class ImageView(QWidget):
         self.toolbar.bar.set_histogram(counts, black - room, white + room)
 
     def _on_hover(self, x: float, y: float) -> None:
-        value = math.nan
-        if self._raw is not None and self.model.contains(x, y):
-            value = self._raw.value(x, y)
-        else:
+        if self._raw is None or not self.model.contains(x, y):
             x = y = math.nan
         self._cursor = (x, y)
-        self._show_status(value)
-        self.cursor_moved.emit(x, y, value)
+        self._show_status()
+        self.cursor_moved.emit(x, y, self._value())
 
-    def _show_status(self, value: float = math.nan) -> None:
+    def _value(self) -> float:
+        """The pixel's own value under the cursor; nan outside and in a preview."""
+        x, y = self._cursor
+        return math.nan if self._raw is None or math.isnan(x) else self._raw.value(x, y)
+
+    def _show_status(self) -> None:
         pyramid, (x, y) = self._raw, self._cursor
         if pyramid is None:
             self._status.setText("")
@@ -351,8 +368,9 @@ class ImageView(QWidget):
             parts.append(f"x {round(x)}, y {round(y)} px")
             if pixel:
                 parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
-        if not math.isnan(value):
-            parts.append(f"value {value:.6g}")
+            value = self._value()
+            if not math.isnan(value):
+                parts.append(f"value {value:.6g}")
         ny, nx = pyramid.shape
         size = f"{nx} x {ny} px" + (f", {pixel:.4g} Å/px" if pixel else "")
         parts += [size, f"zoom {self.model.zoom * 100:.3g} %"]

@@ -214,6 +214,11 @@ class LevelsBar(QWidget):
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             QToolTip.showText(event.globalPos(), self._tip(), self)
             return True
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            key = Qt.Key(event.key())
+            if key in _MOVES or key in _WIDTHS:  # before Page Up goes to the next micrograph
+                event.accept()
+                return True
         return super().event(event)
 
     def _values_text(self) -> str:

@@ -33,8 +33,9 @@ def view(qtbot):
     view.resize(1000, 700)
     with qtbot.waitExposed(view):
         view.show()
+    view.add_keys(view)
     view.set_pyramid(build_pyramid(noise(), 1.5, "m.mrc"))
-    view.canvas.setFocus()
+    view.setFocus()
     return view
 
 
@@ -178,7 +179,10 @@ def test_stacks_have_a_slider(view, qtbot):
 def test_the_picture_goes_to_the_clipboard(view, qtbot):
     qtbot.keyClick(view.canvas, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     image = QApplication.clipboard().image()
-    assert np.array_equal(rgb(image), rgb(view.grab_image()))
+    whole = view.grab_image()
+    left, top = view.model.origin
+    height, width = (round(side * view.model.zoom) for side in (600, 800))
+    assert np.array_equal(rgb(image), rgb(whole)[max(top, 0) : top + height, max(left, 0) : left + width])
 
 
 def test_the_whole_image_is_saved_with_its_label(view, qtbot, tmp_path, monkeypatch):
@@ -199,3 +203,55 @@ def test_the_whole_image_is_saved_with_its_label(view, qtbot, tmp_path, monkeypa
     ny, nx = view.scene.pyramid.levels[0].shape  # a filtered picture has no finer pixels
     assert QImage(str(made[0])).size().toTuple() == (nx, ny)
     assert "low-pass" in made[0].name
+
+
+# -- keyboard -------------------------------------------------------------------------------------------------
+
+
+def test_the_value_under_the_cursor_stays_while_zooming(view, qtbot):
+    QTest.mouseMove(view.canvas, place(view, 300, 200))
+    assert "value" in view._status.text()
+    qtbot.keyClick(view.canvas, Qt.Key.Key_Plus)
+    assert "value" in view._status.text()
+
+
+def test_keys_of_the_view_work_beside_the_picture_but_not_while_typing(qtbot, window, micrographs):
+    from PySide6.QtWidgets import QLineEdit
+
+    home = window.home
+    home.open_paths([micrographs])
+    qtbot.waitUntil(lambda: home.view.pyramid is not None and not home.files.reading, timeout=20_000)
+    home.view.model.set_zoom(3.0)
+    home.panel.list.setFocus()
+    qtbot.keyClick(home.panel.list, Qt.Key.Key_F)
+    assert home.view.model.fitted
+    box = home.panel.box.findChild(QLineEdit)
+    box.setFocus()
+    box.selectAll()
+    qtbot.keyClick(box, Qt.Key.Key_1)
+    assert home.view.model.fitted
+    assert box.text().startswith("1")
+
+
+def test_tab_reaches_the_toolbar(view, qtbot):
+    view.canvas.setFocus()
+    seen = set()
+    for _ in range(30):
+        view.window().focusNextChild()
+        seen.add(QApplication.focusWidget())
+    wanted = {view.toolbar.bar, view.toolbar.look, view.toolbar.measure, view.toolbar.save}
+    assert wanted <= seen
+
+
+def test_the_contrast_bar_keeps_its_own_keys(qtbot, window, micrographs):
+    home = window.home
+    home.open_paths([micrographs])
+    qtbot.waitUntil(lambda: home.view.pyramid is not None and not home.files.reading, timeout=20_000)
+    bar = home.view.toolbar.bar
+    bar.setFocus()
+    before = bar.levels
+    qtbot.keyClick(bar, Qt.Key.Key_PageUp)
+    assert home.panel.list.current().name == "a.mrc"
+    assert bar.levels > before
+    qtbot.keyClick(bar, Qt.Key.Key_A)
+    assert home.view.automatic
