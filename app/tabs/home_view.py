@@ -74,6 +74,7 @@ class HomeView(QWidget):
         self.loader.loaded.connect(self._on_loaded)
         self.loader.failed.connect(self._on_failed)
         self.view.frame_chosen.connect(self._show_frame)
+        self.view.pixel_size_changed.connect(lambda _size: self.loaded.emit(self.view.pyramid))
         self.view.said.connect(self.said)
         self.flags.failed.connect(self.failed)
         self.gallery_button.toggled.connect(self._toggle_gallery)
@@ -118,7 +119,7 @@ class HomeView(QWidget):
         if ticket == self._ticket:
             self.view.set_pyramid(pyramid, path=self._path)
             self.gallery_button.setVisible(pyramid.n > 1)
-            self.loaded.emit(pyramid)
+            self.loaded.emit(self.view.pyramid)
 
     def _on_failed(self, ticket: int, err: AppError) -> None:
         if ticket == self._ticket:

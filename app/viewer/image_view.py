@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QImage, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
+from app.viewer import pixel_size
 from app.viewer.boxes import BoxLayer
 from app.viewer.canvas import Canvas
 from app.viewer.frame_bar import FrameBar
@@ -49,6 +51,7 @@ class ImageView(QWidget):
     size_step = Signal(int)  # Ctrl + wheel while picking: +1 or -1
     frame_chosen = Signal(int)  # another image of the stack
     said = Signal(str)  # a short message for the status line
+    pixel_size_changed = Signal(object)  # Å per pixel, or None
 
     def __init__(self, parent: QWidget | None = None, painter: str | None = None) -> None:
         """`painter`: raster or gl; None: what was chosen for this display."""
@@ -68,6 +71,7 @@ class ImageView(QWidget):
         self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._raw: Pyramid | None = None
+        self._file: Pyramid | None = None  # as loaded: the user may have given another pixel size
         self._path: Path | None = None
         self._name = ""
         self._shown_look: object = None
@@ -178,6 +182,10 @@ class ImageView(QWidget):
 
         `name` and `pixel_size_a` None: those of the pyramid. `path`: its file, for header and saving.
         """
+        self._file = pyramid
+        said = pixel_size.given_for(path)
+        if pyramid is not None and said is not None:
+            pyramid, pixel_size_a = replace(pyramid, pixel_size_a=said), said
         if pyramid is not None:
             name = pyramid.name if name is None else name
             pixel_size_a = pyramid.pixel_size_a if pixel_size_a is None else pixel_size_a
@@ -278,6 +286,21 @@ class ImageView(QWidget):
         if ends != self.line.ends:
             self.line.ends = ends
             self.scene.changed()
+
+    def ask_pixel_size(self) -> None:
+        """Let the user give the pixel size of the files of this folder, for looking."""
+        path, pyramid = self._path, self._file
+        if path is None or pyramid is None:
+            self.said.emit("Open a micrograph first.")
+            return
+
+        def done(value: float | None) -> None:
+            pixel_size.remember(path, value)
+            if self._path == path:
+                self.set_pyramid(self._file, path=path)
+                self.pixel_size_changed.emit(self.scene.pixel_size_a)
+
+        pixel_size.PixelSizeDialog(path, self.scene.pixel_size_a, done, self).open()
 
     def _on_panel_toggled(self, name: str, on: bool) -> None:
         (self.panels.show_panel if on else self.panels.hide_panel)(name)

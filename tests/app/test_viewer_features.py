@@ -5,7 +5,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from app.viewer import saving
 from app.viewer.image_view import ImageView
@@ -255,3 +255,24 @@ def test_the_contrast_bar_keeps_its_own_keys(qtbot, window, micrographs):
     assert bar.levels > before
     qtbot.keyClick(bar, Qt.Key.Key_A)
     assert home.view.automatic
+
+
+def test_the_user_can_give_the_pixel_size_of_a_folder(view, qtbot, tmp_path, monkeypatch):
+    from app.viewer import pixel_size
+
+    monkeypatch.setattr(pixel_size, "_given", {})
+    path = tmp_path / "a.tif"
+    view.set_pyramid(build_pyramid(noise(), None, "a.tif"), path=path)
+    assert view.scene.pixel_size_a is None
+    view.ask_pixel_size()
+    dialog = view.findChild(pixel_size.PixelSizeDialog)
+    dialog.box.set_value(1.82)
+    accept = next(b for b in dialog.findChildren(QPushButton) if "OK" in b.text())
+    with qtbot.waitSignal(view.pixel_size_changed):
+        qtbot.mouseClick(accept, LEFT)
+    assert view.scene.pixel_size_a == 1.82
+    view.set_pyramid(build_pyramid(noise(seed=1), None, "b.tif"), path=tmp_path / "b.tif")
+    assert view.pyramid.pixel_size_a == 1.82
+    assert "1.82 Å/px" in view._status.text()
+    view.set_pyramid(build_pyramid(noise(seed=1), 3.0, "c.mrc"), path=tmp_path / "other" / "c.mrc")
+    assert view.pyramid.pixel_size_a == 3.0
