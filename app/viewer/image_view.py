@@ -28,8 +28,6 @@ from app.viewer.scene import SingleScene
 from app.viewer.side_panels import SidePanels
 from app.viewer.view_model import ViewModel
 from app.viewer.view_toolbar import ViewToolbar
-from core.images.colour import colours
-from core.images.contrast import histogram
 from core.images.pyramid import Pyramid
 
 if TYPE_CHECKING:
@@ -74,9 +72,7 @@ class ImageView(QWidget):
         self._file: Pyramid | None = None  # as loaded: the user may have given another pixel size
         self._path: Path | None = None
         self._name = ""
-        self._shown_look: object = None
         self._cursor = (math.nan, math.nan)
-        self._histogram_of: tuple[int, int] | None = None
         self._build()
         self._connect()
         self._refresh()
@@ -193,7 +189,7 @@ class ImageView(QWidget):
         if path != self._path or pyramid is None:
             self._set_line(None)
         self._raw, self._path = pyramid, path
-        self._name, self._histogram_of = name or "", None
+        self._name = name or ""
         self.line.pixel_size_a = pixel_size_a
         self._show(pyramid, "", pixel_size_a)
         self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0)
@@ -267,7 +263,6 @@ class ImageView(QWidget):
         self.look.reset_all()
 
     def _on_filtered(self, pictures: list[Pyramid | None], label: str) -> None:
-        self._histogram_of = None
         self._show(pictures[0] if pictures else None, label, self.scene.pixel_size_a)
 
     # -- tools --------------------------------------------------------------------------------------------
@@ -341,30 +336,13 @@ class ImageView(QWidget):
         self.model.set_contrast(automatic=False, black=black, white=white)
 
     def _refresh(self) -> None:
-        self._shown_look = None
         self._show_contrast()
         self._show_status()
         self.toolbar.set_picture(self._raw is not None)
 
     def _show_contrast(self) -> None:
-        """Move the handles to what is seen; nothing happens in a pan."""
-        look, pyramid = self.scene.look(), self.scene.pyramid
-        if look == self._shown_look or pyramid is None:
-            return
-        self._shown_look = look
-        self._refresh_histogram(pyramid)
-        self.toolbar.set_levels(look.black, look.white, colours(look.lut, look.gamma, look.invert))
-
-    def _refresh_histogram(self, pyramid: Pyramid) -> None:
-        """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
-        level = pyramid.seen_level(self.model.contrast_zoom)
-        if self._histogram_of == (id(pyramid), level):
-            return
-        self._histogram_of = (id(pyramid), level)
-        black, white = pyramid.grey_ranges[level - pyramid.finest]
-        room = 0.6 * (white - black)
-        counts = histogram(pyramid.level(level), black - room, white + room)
-        self.toolbar.bar.set_histogram(counts, black - room, white + room)
+        if self.scene.pyramid is not None:
+            self.toolbar.show_contrast(self.scene.look(), self.scene.pyramid, self.model.contrast_zoom)
 
     def _on_hover(self, x: float, y: float) -> None:
         if self._raw is None or not self.model.contains(x, y):

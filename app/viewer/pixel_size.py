@@ -43,7 +43,8 @@ class PixelSizeDialog(QDialog):
         name.setBuddy(self.box)
         form = QFormLayout()
         form.addRow(name, self.box)
-        text = f"For looking at the files in {path.parent.name}: scale bar, lengths, filters, spectrum. Files stay as they are."
+        text = f"For looking at the files in {path.parent.name}: scale bar, lengths, filters, spectrum. "
+        text += "The files stay as they are."
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         from_file = QPushButton("As in the file")
         buttons.addButton(from_file, QDialogButtonBox.ButtonRole.ResetRole)

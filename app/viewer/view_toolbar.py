@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from app.viewer.levels_bar import LevelsBar
+from core.images.colour import Look, colours
+from core.images.contrast import histogram
+from core.images.pyramid import Pyramid
 
 
 def tool_button(parent: QWidget, text: str, tip: str, checkable: bool = False) -> QToolButton:
@@ -38,6 +40,8 @@ class ViewToolbar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._histogram_of: tuple[int, int] | None = None
+        self._look: Look | None = None
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(4, 2, 4, 0)
         self._row.setSpacing(2)
@@ -76,10 +80,22 @@ class ViewToolbar(QWidget):
     def _on_look(self) -> None:
         self.look_requested.emit(self.look.mapToGlobal(self.look.rect().bottomRight()))
 
-    def set_levels(self, black: float, white: float, colours: np.ndarray) -> None:
-        """Move the handles without a signal, in these (256,) colours."""
-        self.bar.set_levels(black, white)
-        self.bar.set_colours(colours)
+    def show_contrast(self, look: Look, pyramid: Pyramid, zoom: float) -> None:
+        """Move the handles to what is seen at `zoom`, without a signal; nothing happens while nothing changes."""
+        level = pyramid.seen_level(zoom)
+        if self._histogram_of != (id(pyramid), level):
+            self._histogram_of, self._look = (id(pyramid), level), None
+            self._show_histogram(pyramid, level)
+        if look != self._look:
+            self._look = look
+            self.bar.set_levels(look.black, look.white)
+            self.bar.set_colours(colours(look.lut, look.gamma, look.invert))
+
+    def _show_histogram(self, pyramid: Pyramid, level: int) -> None:
+        """The histogram is of the level that is seen; its ends leave room beyond the automatic levels."""
+        black, white = pyramid.grey_ranges[level - pyramid.finest]
+        room = 0.6 * (white - black)
+        self.bar.set_histogram(histogram(pyramid.level(level), black - room, white + room), black - room, white + room)
 
     def set_picture(self, there: bool) -> None:
         """Contrast and saving work only when there is a picture."""
