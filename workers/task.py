@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QObject, QThread, QTimer, Signal
 
 from core.errors import AppError
 
@@ -28,11 +29,15 @@ class Task(QThread):
         self, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[AppError], None]
     ) -> None:
         super().__init__()
-        self._work, self._on_done, self._on_failed = work, done, failed
+        self._work: Callable[[], Any] | None = work
+        self._on_done: Callable[[Any], None] | None = done
+        self._on_failed: Callable[[AppError], None] | None = failed
         self._dropped = False
         # Methods of this object, which lives in the GUI thread: an answer that waits there can still be dropped.
         self.done.connect(self._deliver)
         self.failed.connect(self._deliver_failure)
+        # Not a lambda: Qt would keep it, it would keep this object, and so on for ever, with all the work holds.
+        self.finished.connect(self._end)
 
     def drop(self) -> None:
         """The answer is no longer wanted: nothing is delivered any more."""
@@ -40,8 +45,10 @@ class Task(QThread):
 
     def run(self) -> None:
         """The thread."""
+        work, self._work = self._work, None
         try:
-            result = self._work()
+            result = work() if work is not None else None
+            del work
         except AppError as err:
             self.failed.emit(err)
         except Exception as err:
@@ -51,12 +58,18 @@ class Task(QThread):
             self.done.emit(result)
 
     def _deliver(self, result: object) -> None:
-        if not self._dropped:
+        if not self._dropped and self._on_done is not None:
             self._on_done(result)
 
     def _deliver_failure(self, err: AppError) -> None:
-        if not self._dropped:
+        if not self._dropped and self._on_failed is not None:
             self._on_failed(err)
+
+    def _end(self) -> None:
+        """The thread is over and its answer delivered: let go of everything."""
+        self.wait()
+        self._on_done = self._on_failed = None
+        QTimer.singleShot(0, partial(_running.discard, self))  # later: nothing is destroyed in its own event
 
 
 def run_task(
@@ -71,16 +84,10 @@ def run_task(
     """
     task = Task(work, done, failed)
     _running.add(task)
-    task.finished.connect(lambda: _forget(task))
     if owner is not None:
         owner.destroyed.connect(task.drop)
     task.start()
     return task
-
-
-def _forget(task: Task) -> None:
-    task.wait()
-    _running.discard(task)
 
 
 def wait_for_all(timeout_ms: int = 5000) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 from PySide6.QtCore import QObject, QThread
@@ -46,3 +48,30 @@ def test_no_answer_after_the_owner_is_gone(qtbot, qapp) -> None:
     qtbot.wait(50)
     assert seen == []
     wait_for_all()
+
+
+class Large:
+    """Stands for an image."""
+
+
+@pytest.mark.parametrize("owned", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_kept_of_a_task_that_has_ended(qtbot, owned: bool, fails: bool) -> None:
+    owner, seen = QObject(), []
+
+    def start() -> list[weakref.ref]:
+        given, wanted = Large(), Large()
+
+        def work() -> Large:
+            if fails:
+                raise InputError(f"no {type(given).__name__}")
+            return given
+
+        task = run_task(work, lambda _: seen.append(type(wanted)), lambda _: seen.append(type(wanted)), owner)
+        return [weakref.ref(given), weakref.ref(wanted), weakref.ref(task)]
+
+    if not owned:
+        owner = None
+    refs = start()
+    qtbot.waitUntil(lambda: bool(seen), timeout=5000)
+    qtbot.waitUntil(lambda: (gc.collect(), all(ref() is None for ref in refs))[1], timeout=5000)
