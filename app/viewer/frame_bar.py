@@ -28,6 +28,7 @@ class FrameBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._n, self._index = 1, 0
+        self._stack: object = None
         self._turn = 0  # of the wheel, not yet a notch
         self._answers = False  # somebody calls frame_shown
         self._waiting = False
@@ -90,9 +91,16 @@ class FrameBar(QWidget):
         """Whether the images go on by themselves."""
         return self.play.isChecked()
 
-    def set_frames(self, n: int, index: int = 0) -> None:
-        """Another stack of `n` images, of which `index` is shown. No signal; playing ends."""
+    def set_frames(self, n: int, index: int = 0, stack: object = None) -> None:
+        """A stack of `n` images, of which `index` is shown. No signal.
+
+        Playing ends, unless `stack` (what names it, such as its path) is the same as before.
+        """
+        if stack is not None and stack == self._stack and n == self._n:
+            self.set_index(index)
+            return
         self.stop()
+        self._stack = stack
         self._n = max(1, n)
         self._index = min(max(index, 0), self._n - 1)
         with QSignalBlocker(self.slider), QSignalBlocker(self.number):

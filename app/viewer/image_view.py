@@ -192,7 +192,7 @@ class ImageView(QWidget):
         self._name = name or ""
         self.line.pixel_size_a = pixel_size_a
         self._show(pyramid, "", pixel_size_a)
-        self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0)
+        self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0, path)
         self.look.set_pictures([pyramid], pixel_size_a)
         if pyramid is None or pyramid.finest == 0:  # not for previews
             self.frames.frame_shown(pyramid.index if pyramid else 0)

@@ -64,6 +64,22 @@ def test_frames_of_a_stack_by_slider_key_and_gallery(qtbot, window, stack):
     assert home.view.isVisible()
 
 
+def test_playing_goes_on_through_the_stack_until_another_file_is_shown(qtbot, window, stack):
+    write_mrc(stack.with_name("zz.mrcs"), np.zeros((12, 64, 64), np.float32), 3.0)
+    home = opened(qtbot, window, [stack.parent])
+    frames, shown = home.view.frames, []
+    home.pictures.loader.loaded.connect(lambda _t, pyramid: shown.append(pyramid.index))
+    frames.speed.setCurrentIndex(frames.speed.count() - 1)
+    qtbot.mouseClick(frames.play, LEFT)
+    qtbot.waitUntil(lambda: len(shown) > 13, timeout=20_000)
+    assert frames.playing
+    assert shown[:13] == [*range(1, 12), 0, 1]
+    home.panel.list.step(1)
+    qtbot.waitUntil(lambda: home.view.pyramid.name == "zz.mrcs")
+    assert not frames.playing
+    assert frames.index == 0
+
+
 def test_thumbnails_flags_and_the_list_go_together(qtbot, window, micrographs):
     home = opened(qtbot, window, [micrographs])
     home.pictures.strip_button.setChecked(True)
