@@ -32,6 +32,7 @@ EVERYWHERE = (
     ("drop files", "open them"),
     ("Ctrl+1 ... Ctrl+6", "the six tabs"),
     ("Ctrl+Return", "run the job of this tab"),
+    ("Ctrl+K", "compare any two images"),
     ("Ctrl+Shift+S", "save noise boxes to another file"),
     ("Ctrl+Shift+T", "dark or light"),
     ("F1, ?", "this sheet"),
@@ -71,7 +72,9 @@ TOOLS = (
 )
 COMPARISON = (
     ("S, W, D", "side by side, swipe, difference"),
-    ("B", "blink; hold it to see raw"),
+    ("B", "blink; hold it to see the first picture"),
+    ("G", "agreement of the two pictures (FRC)"),
+    ("X", "exchange A and B (window of two images)"),
 )
 
 
@@ -88,7 +91,7 @@ def key_sheet(scheme_name: str = "") -> str:
         (f"Noise boxes (Home): mouse buttons of {chosen.name}", sheet(chosen)),
         ("Noise boxes (Home): keys", BOXES),
         ("Tools of the left button (Home)", TOOLS),
-        ("Comparison (Predict)", COMPARISON),
+        ("Comparison (Predict, two images)", COMPARISON),
     )
     width = max(len(how.format(**words)) for _, rows in parts for how, _ in rows) + 3
     lines: list[str] = []

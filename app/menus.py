@@ -37,6 +37,12 @@ def _preferences(window: MainWindow) -> None:
     PreferencesDialog(window).open()
 
 
+def _compare(window: MainWindow) -> None:
+    from app.compare_window import open_for
+
+    open_for(window)
+
+
 def build_menus(window: MainWindow) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
@@ -68,6 +74,7 @@ def build_menus(window: MainWindow) -> None:
     for number, (name, title) in enumerate(zip(TABS, TITLES, strict=True), 1):
         _add(view_menu, title, lambda n=name: window.show_tab(n), f"Ctrl+{number}")
     view_menu.addSeparator()
+    _add(view_menu, "Compare two images…", lambda: _compare(window), "Ctrl+K")
     themes = view_menu.addMenu("Theme")
     for name in theme.THEMES:
         _add(themes, name.capitalize(), lambda n=name: window.set_theme(n))

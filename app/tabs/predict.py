@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QSplitter, QVBoxLayout, QWidget
 
 from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.viewer.compare_view import CompareView
+from app.viewer.pair_loader import PairLoader
 from app.widgets.labels import button, column, label, row
 from app.widgets.micrograph_list import MicrographList
 from core.errors import AppError
-from workers.image_loader import ImageLoader
 from workers.task import run_task
 
 DENOISED = "denoised"
@@ -49,14 +50,11 @@ class PredictTab(JobTab):
         self._model = ""
         self._method = "model"
         self._method_label = DENOISED
-        self._pair: dict[str, Any] = {}
-        self._tickets = {"raw": -1, "denoised": -1}
         self._asked: tuple[Any, ...] = ()
         super().__init__(session, parent)
-        self.loaders = {"raw": ImageLoader(session.cache, self), "denoised": ImageLoader(session.cache, self)}
-        for side, loader in self.loaders.items():
-            loader.loaded.connect(lambda ticket, pyramid, s=side: self._on_loaded(s, ticket, pyramid))
-            loader.failed.connect(lambda ticket, err, s=side: self._on_load_failed(s, ticket, err))
+        self.pair = PairLoader(session.cache, self)
+        self.pair.changed.connect(self._show_pair)
+        self.pair.failed.connect(lambda _side, _err: self._show_pair())
         self._refresh_timer = QTimer(self, interval=400, singleShot=True)
         self._refresh_timer.timeout.connect(self.refresh)
         self._refresh_timer.start()
@@ -83,6 +81,8 @@ class PredictTab(JobTab):
         self.list.selected.connect(self._show)
         self.compare = CompareView()
         self._set_label(DENOISED)
+        self.compare.frame_chosen.connect(self._show_frame)
+        self.compare.said.connect(lambda text: self.session.message.emit(text, 6000))
         self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
         self.count = label("", "muted")
         left = QWidget()
@@ -99,6 +99,11 @@ class PredictTab(JobTab):
         whole.setStretchFactor(1, 1)
         unit = self.fontMetrics().averageCharWidth()
         whole.setSizes([unit * 46, unit * 104])
+        for keys, by in ((("N", "PgDown"), 1), (("P", "PgUp"), -1)):
+            for key in keys:
+                shortcut = QShortcut(QKeySequence(key), whole)
+                shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                shortcut.activated.connect(lambda by=by: self.list.step(by))
         return whole
 
     # ---- method ----------------------------------------------------------------------------------------
@@ -182,47 +187,61 @@ class PredictTab(JobTab):
         stamp = denoised.stat().st_mtime_ns if denoised is not None and denoised.exists() else 0
         if (path, denoised, stamp) == self._asked:
             return
-        if not self._asked or self._asked[0] != path:
-            self._pair = {}
+        before, self._asked = self._asked, (path, denoised, stamp)
+        other_file = not before or before[0] != path
+        if other_file:
             self.compare.set_message(f"Loading {path.name} …")
-            self._tickets["raw"] = self.loaders["raw"].request(path)
-        other = bool(self._asked) and self._asked[1] != denoised
-        self._asked = (path, denoised, stamp)
-        self._pair.pop("denoised", None)
-        if other and "raw" in self._pair:
+            self.pair.request(0, path)
+        index = 0 if other_file else self._index()
+        if denoised is None:
+            self.pair.drop(1)
+        else:
+            self.pair.request(1, denoised, index)
+        if not other_file and before[1] != denoised:
             self._show_pair()
-        self._tickets["denoised"] = -1 if denoised is None else self.loaders["denoised"].request(denoised)
+        neighbours = self.list.neighbours()
+        self.pair.prefetch(0, neighbours)
+        self.pair.prefetch(1, [self.outputs[n] for n in neighbours if n in self.outputs])
 
-    def _on_loaded(self, side: str, ticket: int, pyramid: Any) -> None:
-        if ticket != self._tickets[side]:
+    def _index(self) -> int:
+        """Which image of a stack is shown."""
+        raw = self.pair.pictures[0]
+        return raw.index if raw is not None else 0
+
+    def _show_frame(self, index: int) -> None:
+        """Another image of the stack, of both where both are stacks."""
+        if not self._asked:
             return
-        self._pair[side] = pyramid
-        self._show_pair()
+        path, denoised = self._asked[:2]
+        made = self.pair.pictures[1]
+        self.pair.request(0, path, index)
+        self.pair.prefetch_frames(0, path, (index + 1, index + 2, index - 1))
+        if denoised is not None and made is not None and index < made.n:
+            self.pair.request(1, denoised, index)
+            self.pair.prefetch_frames(1, denoised, (index + 1, index + 2, index - 1))
 
     def _show_pair(self) -> None:
-        raw, denoised = self._pair.get("raw"), self._pair.get("denoised")
+        raw, denoised = self.pair.pictures
         size = raw.pixel_size_a if raw is not None else None
-        self.compare.set_pair(raw, denoised, self._asked[0].name, size)
+        path, made = self._asked[:2]
+        self.compare.set_pair(raw, denoised, path.name, size, (path, made))
         self._set_label(self._method_label)
+        if self.pair.words():
+            self.compare.set_message(self.pair.words())
 
     def _set_label(self, method: str) -> None:
         self._method_label = method
         missing = not self._asked or self._asked[1] is None
-        self.compare.set_labels("raw", method, NOT_YET if missing else "Loading …")
+        self.compare.set_labels("raw", f"{method}: for seeing and picking", NOT_YET if missing else "Loading …")
 
     def _forget_denoised(self) -> None:
         """The output folder is another one: what is shown on the right is not from there."""
         self.outputs = {}
         if self._asked and self._asked[1] is not None:
             self._asked = (self._asked[0], None, 0)
-            self._tickets["denoised"] = -1
-            self._pair.pop("denoised", None)
+            self.pair.drop(1)
             self._show_pair()
         self.list.files_model.refresh()
-
-    def _on_load_failed(self, side: str, ticket: int, err: AppError) -> None:
-        if ticket == self._tickets[side]:
-            self.compare.set_message(f"{err.message}\n{err.hint}")
 
     # ---- run -------------------------------------------------------------------------------------------
 
@@ -255,8 +274,7 @@ class PredictTab(JobTab):
 
     def close_tab(self) -> None:
         """End the threads."""
-        for loader in self.loaders.values():
-            loader.stop()
+        self.pair.stop()
 
 
 def method_of(model: str) -> str:
@@ -271,7 +289,10 @@ def made_by(output: Path | None) -> str:
         settings = json.loads((output / "denoised.json").read_text(encoding="utf-8")) if output else {}
     except (OSError, ValueError):
         return DENOISED
-    name, _, size = str(settings.get("method", "") if isinstance(settings, dict) else "").partition(":")
+    method = settings.get("method", "") if isinstance(settings, dict) else ""
+    if isinstance(method, dict):  # what identifies the outputs: the method and its settings
+        method = method.get("method", "")
+    name, _, size = str(method).partition(":")
     if name == "gaussian":
         return f"Gaussian {size} Å"
     return "Wiener" if name == "wiener" else DENOISED

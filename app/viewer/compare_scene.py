@@ -10,7 +10,7 @@ from typing import Literal
 from PySide6.QtCore import QPointF, QRect, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
-from app.viewer.decorations import draw_caption, draw_message
+from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar
 from app.viewer.legend import draw_legend
 from app.viewer.linked_cursor import LinkedCursor
 from app.viewer.scene import Picture, Scene, Style
@@ -40,6 +40,7 @@ class CompareScene(Scene):
         self.nothing = ""  # in place of a second picture that is not there
         self.cursor = LinkedCursor()
         self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
+        self.pixel_sizes: tuple[float | None, float | None] = (None, None)
         self._range: tuple[object, tuple[float, float]] = (None, (0.0, 1.0))
 
     @property
@@ -49,11 +50,25 @@ class CompareScene(Scene):
         return raw is not None and denoised is not None and raw.shape == denoised.shape
 
     def set_pair(self, raw: Pyramid | None, denoised: Pyramid | None, pixel_size_a: float | None) -> None:
-        """Show another pair; either may be missing."""
-        self.pyramids, self.pixel_size_a = (raw, denoised), pixel_size_a
+        """Show another pair; either may be missing. `pixel_size_a`: of both; None: each has its own."""
+        sizes = [pixel_size_a or (picture.pixel_size_a if picture else None) for picture in (raw, denoised)]
+        self.pixel_sizes = (sizes[0], sizes[1])
+        self.pixel_size_a = sizes[0] if raw else sizes[1]
+        self.show_instead(raw, denoised)
+
+    def show_instead(self, raw: Pyramid | None, denoised: Pyramid | None) -> None:
+        """Filtered or other pictures of the same images."""
+        self.pyramids = (raw, denoised)
         first = raw or denoised
         self.model.set_image_shape(first.shape if first else None)
         self.changed()
+
+    def common_pixel_size(self) -> float | None:
+        """Angstrom per pixel of both; None when they differ."""
+        first, second = self.pixel_sizes
+        if not all(self.pyramids):
+            return self.pixel_size_a
+        return first if first and second and abs(first / second - 1) < 1e-3 else None
 
     def set_mode(self, mode: Mode) -> None:
         """Change the way of comparing; the view stays on the same place."""
@@ -186,7 +201,7 @@ class CompareScene(Scene):
         painter.setClipRect(clip, Qt.ClipOperation.IntersectClip)
         if self.pyramids[which] is not None:
             self.draw_marks(painter, panel, clip, style)
-            fixed.append(self.draw_bar(painter, panel, style))
+            fixed.append(self._bar(painter, self.pixel_sizes[which], panel, style))
             if self.mode == "side" and which != self.cursor.side:
                 self.cursor.draw(painter, self.model, panel, style.ratio)
         elif any(self.pyramids) and not self.message:
@@ -195,6 +210,10 @@ class CompareScene(Scene):
         fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
         painter.restore()
         return fixed
+
+    def _bar(self, painter: QPainter, pixel_size_a: float | None, panel: QRect, style: Style) -> QRect:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        return draw_scale_bar(painter, self.model, pixel_size_a, panel, style.scaled(), style.ratio)
 
     def _label(self, painter: QPainter, text: str, clip: QRect, style: Style, right: bool = False) -> QRect:
         margin = 8 * style.ratio
@@ -217,7 +236,8 @@ class CompareScene(Scene):
             text = "The difference needs both pictures, of the same size"
             return [draw_message(painter, text, device, style.scaled(), style.palette, False)]
         self.draw_marks(painter, device, device, style)
-        fixed = [self.draw_bar(painter, device, style), self._label(painter, self.captions()[0], device, style)]
+        bar = self._bar(painter, self.common_pixel_size(), device, style)
+        fixed = [bar, self._label(painter, self.captions()[0], device, style)]
         raw, denoised = self.pyramids
         if raw is not None and denoised is not None:
             look = self._difference_look(raw, denoised)

@@ -56,7 +56,8 @@ class CompareToolbar(QWidget):
         one = self._button("1:1", "One screen pixel per image pixel (1)")
         one.clicked.connect(lambda _=False: self.one_to_one_requested.emit())
         self.contrast = self._slider()
-        self._row.addWidget(self.contrast, 1)
+        self._row.addWidget(self.contrast, 8)
+        self._row.addStretch(1)
         self.look = self._button("Look", "Colours, gamma, invert (I), low-pass and high-pass filter (L)")
         self.look.clicked.connect(self._on_look)
         self.panels: dict[str, QAction | QToolButton] = {}

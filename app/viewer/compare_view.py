@@ -158,34 +158,33 @@ class CompareView(QWidget):
         self,
         raw: Pyramid | None,
         denoised: Pyramid | None,
-        name: str = "",
+        name: str | None = None,
         pixel_size_a: float | None = None,
         paths: tuple[Path | None, Path | None] = (None, None),
     ) -> None:
         """Show a pair; either may be None while it loads. The view stays when the size is the same.
 
-        `name` "" and `pixel_size_a` None: those of the pictures. `paths`: their files, for headers and saving.
+        `name` and `pixel_size_a` None: those of the pictures. `paths`: their files, for headers and saving.
         """
         first = raw or denoised
         if first is not None:
-            name = name or first.name
-            pixel_size_a = first.pixel_size_a if pixel_size_a is None else pixel_size_a
+            name = first.name if name is None else name
             self.scene.message = ""
         if raw is not None and denoised is not None and raw.shape != denoised.shape:
             sizes = " and ".join(f"{p.shape[1]} × {p.shape[0]}" for p in (raw, denoised))
             self.scene.message = f"The two pictures have different sizes: {sizes} px"
         if first is None or paths != self._paths:
             self._set_line(None)
-        self._pair, self._paths, self._name = (raw, denoised), paths, name
-        self.saving.name, self.saving.paths = name, paths
-        self.line.pixel_size_a = pixel_size_a
+        self._pair, self._paths, self._name = (raw, denoised), paths, name or ""
+        self.saving.name, self.saving.paths = name or (first.name if first else ""), paths
         self.scene.filtered = ""
         self.scene.set_pair(raw, denoised, pixel_size_a)
+        self.line.pixel_size_a = self.scene.common_pixel_size()
         self.toolbar.set_pictures(raw is not None, denoised is not None)
         n = first.n if first is not None and self.with_frames else 1
         if (self.frames.frames, self.frames.index) != (n, first.index if first else 0):
             self.frames.set_frames(n, first.index if first else 0)
-        self.look.set_pictures(self._pair, pixel_size_a)
+        self.look.set_pictures(self._pair, self.scene.pixel_size_a)
         if not any(picture is not None and picture.preview for picture in self._pair):
             self.frames.frame_shown(first.index if first else 0)
             self._show_panels()
@@ -206,6 +205,8 @@ class CompareView(QWidget):
             raise ValueError(f"unknown mode {mode}")
         known = cast(Mode, mode)
         changed = known != self.scene.mode
+        if changed:
+            self._on_hover(math.nan, math.nan)  # the same place of the canvas is another one of the image
         self.scene.set_mode(known)
         self.toolbar.set_mode(known)
         if changed:
@@ -233,7 +234,7 @@ class CompareView(QWidget):
 
     def _on_filtered(self, pictures: Sequence[Pyramid | None], text: str) -> None:
         self.scene.filtered = text
-        self.scene.set_pair(pictures[0], pictures[1], self.scene.pixel_size_a)
+        self.scene.show_instead(pictures[0], pictures[1])
 
     # -- tools --------------------------------------------------------------------------------------------
 
@@ -256,7 +257,8 @@ class CompareView(QWidget):
             self.splitter.setSizes([self.width() - side, side])
 
     def _show_panels(self) -> None:
-        names = list(self.scene.names())
+        pairs = zip(self.scene.names(), self.scene.labels, strict=True)
+        names = [name if len(name) > 1 else whole for name, whole in pairs]  # "A" alone says little there
         if names[0] == names[1]:
             names = [f"{place}: {name}" for place, name in zip("AB", names, strict=True)]
         sides = [Side(*side) for side in zip(names, self._pair, self._paths, strict=True)]
@@ -308,18 +310,19 @@ class CompareView(QWidget):
         return [picture.value(x, y) if picture is not None else math.nan for picture in self._pair]
 
     def _show_status(self) -> None:
-        pixel = self.scene.pixel_size_a
-        parts = [self._name] if self._name else []
+        pixel = self.scene.common_pixel_size()
+        parts = []
         if self.scene.cursor.position is not None:
             x, y = self.scene.cursor.position
             parts.append(f"x {round(x)}, y {round(y)} px")
-            if pixel:
-                parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
             values = self.values(x, y)
             words = [*zip(self.scene.names(), values, strict=True), ("difference", values[0] - values[1])]
             parts += [f"{word} {value:.6g}" for word, value in words if not math.isnan(value)]
+            if pixel:
+                parts.append(f"{x * pixel:.1f}, {y * pixel:.1f} Å")
         if any(self._pair):
             parts.append(f"zoom {self.model.zoom * 100:.3g} %")
+        parts += [self._name] if self._name else []  # last: the values must not be cut off
         self._status.setText("   |   ".join(parts))
 
 

@@ -12,8 +12,8 @@ _INK = QColor(255, 255, 255)
 
 
 def value_text(value: float) -> str:
-    """Two or three digits with a sign that is wide enough to be seen."""
-    return "0" if value == 0 else f"{value:+.2g}".replace("-", "−")
+    """Two digits, with a sign that is wide enough to be seen: "−8500"."""
+    return "0" if value == 0 else f"{float(f'{value:.2g}'):+g}".replace("-", "−")
 
 
 def draw_legend(painter: QPainter, look: Look, panel: QRect, font: QFont, ratio: float) -> QRect:

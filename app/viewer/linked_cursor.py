@@ -55,7 +55,7 @@ class LinkedCursor:
         ]
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for colour, width in ((_SHADE, 3.6), (_INK, 1.6)):
+        for colour, width in ((_SHADE, 4.0), (_INK, 2.0)):
             painter.setPen(QPen(colour, width * ratio))
             painter.drawLines(arms)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

@@ -180,7 +180,7 @@ def test_predict_tab_pairs_and_methods(qtbot, session, micrographs: Path, tmp_pa
     qtbot.waitUntil(lambda: len(predict.list.files) == 3, timeout=10_000)
     assert predict.list.files_model.index(1, 1).data() == "done"
     predict.list.selectRow(1)
-    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
+    qtbot.waitUntil(lambda: all(predict.compare.pair), timeout=10_000)
     qtbot.mouseClick(predict.methods.button(1), LEFT)
     assert predict.form.raw("model") == "gaussian:30"
     assert predict.form.raw("output") == str(out.with_name("denoised-gaussian"))
@@ -203,9 +203,9 @@ def test_predict_never_shows_the_picture_of_another_method(qtbot, session, micro
     predict.show()
     predict.form.set_values({"micrographs": [str(micrographs)], "output": str(out), "model": "gaussian:30"})
     predict.form.set_values({"output": str(out)})
-    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=10_000)
+    qtbot.waitUntil(lambda: all(predict.compare.pair), timeout=10_000)
     canvas = predict.compare.scene
-    assert canvas.labels == ("raw", "Gaussian 30 Å")
+    assert canvas.names() == ("raw", "Gaussian 30 Å")
     qtbot.mouseClick(predict.methods.button(2), LEFT)
     assert predict.form.raw("output") == str(out.with_name("denoised-wiener"))
     assert canvas.pyramids[1] is None  # at once
@@ -214,7 +214,7 @@ def test_predict_never_shows_the_picture_of_another_method(qtbot, session, micro
     assert canvas.nothing == NOT_YET
     qtbot.mouseClick(predict.methods.button(1), LEFT)
     qtbot.waitUntil(lambda: canvas.pyramids[1] is not None, timeout=10_000)
-    assert canvas.labels == ("raw", "Gaussian 30 Å")
+    assert canvas.names() == ("raw", "Gaussian 30 Å")
     predict.close_tab()
 
 

@@ -217,7 +217,7 @@ def test_demo_result_fills_home_and_predict(qtbot, window, micrographs: Path) ->
     qtbot.waitUntil(lambda: home.noise.picks.total() == 1 and bool(home.files.particles), timeout=20_000)
     assert home.panel.box.value() == 48
     assert home.panel.diameter.value() == 40
-    qtbot.waitUntil(lambda: set(predict._pair) == {"raw", "denoised"}, timeout=20_000)
+    qtbot.waitUntil(lambda: all(predict.compare.pair), timeout=20_000)
     assert TABS[window.rooms.currentIndex()] == "predict"
 
 
