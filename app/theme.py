@@ -39,6 +39,11 @@ def colour(token: str) -> QColor:
     return QColor(tokens(current())[token])
 
 
+def stage() -> QColor:
+    """The ground beside a picture, for every canvas."""
+    return colour("stage")
+
+
 def apply(app: QApplication, theme: str) -> None:
     """Put a theme on the whole application; widgets that paint themselves get a PaletteChange event."""
     theme = theme if theme in THEMES else "dark"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ class Marks(QObject):
         layer = self._refused_layer() if self.refused else None
         note = layer.note_at(x, y) if layer is not None and not np.isnan(x) else ""
         if note:
-            QToolTip.showText(QCursor.pos(), note, self.view.canvas)
+            QToolTip.showText(QCursor.pos(), f"<qt>{escape(note)}</qt>", self.view.canvas)  # rich text wraps
         elif self.refused:
             QToolTip.hideText()
 

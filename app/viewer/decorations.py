@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette
 
+from app import theme
 from app.viewer.view_model import ViewModel
 
 _SHADE = QColor(0, 0, 0, 150)
@@ -75,6 +76,6 @@ def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palett
         painter.fillRect(bounds, _SHADE)
         painter.setPen(_INK)
     else:
-        painter.setPen(palette.color(QPalette.ColorRole.PlaceholderText))
+        painter.setPen(theme.colour("on_stage"))
     painter.drawText(room, flags, text)
     return bounds.toAlignedRect()

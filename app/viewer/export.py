@@ -70,8 +70,8 @@ def default_name(exportable: Exportable, options: ExportOptions) -> str:
     from core.io.coordinates import file_stem
 
     words = [re.split(r"[:;,(]", label)[0] for label in exportable.labels]
-    kind = "values" if options.values else "" if options.whole else "view"
-    parts = [file_stem(exportable.name) or "picture", *words, *([kind] if kind else [])]
+    kind = "values" if options.values else "picture" if options.whole else "view"
+    parts = [file_stem(exportable.name) or "picture", *words, kind]
     return "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in parts) + FORMATS[options.format]
 
 

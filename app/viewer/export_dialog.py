@@ -119,9 +119,12 @@ class ExportDialog(QDialog):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("&Picture", self.choice)
         form.addRow("&Format", self.format)
+        # Of what is seen only the name can be chosen: the rest is what the screen shows.
+        self.as_seen = label("Scale bar, marks and contrast as on the screen", "muted")
         ticks = QGridLayout()
         for place, box in enumerate(self._boxes().values()):
             ticks.addWidget(box, place // 2, place % 2)
+        ticks.addWidget(self.as_seen, 0, 0, 1, 2)
         form.addRow("With", ticks)
         name = QLabel("&Save as")
         name.setBuddy(self.path)
@@ -191,6 +194,9 @@ class ExportDialog(QDialog):
             return  # comes back here
         options = self.options()
         paints = not options.values
+        self.as_seen.setVisible(not whole)
+        for box in (self.scale_bar, self.marks, self.levels):
+            box.setVisible(whole)
         self.scale_bar.setEnabled(options.whole and paints and bool(exportable.pixel_size_a))
         self.marks.setEnabled(options.whole and paints and any(layer.visible for layer in exportable.layers))
         self.caption.setEnabled(paints)

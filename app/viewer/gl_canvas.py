@@ -18,9 +18,10 @@ OpenGL.ERROR_LOGGING = False
 
 from OpenGL import GL  # noqa: E402 - the switches above must come first
 from PySide6.QtCore import QRect, QTimer, Signal  # noqa: E402
-from PySide6.QtGui import QPainter, QPalette, QSurfaceFormat  # noqa: E402
+from PySide6.QtGui import QPainter, QSurfaceFormat  # noqa: E402
 from PySide6.QtOpenGLWidgets import QOpenGLWidget  # noqa: E402
 
+from app import theme  # noqa: E402
 from app.viewer.gl_tiles import (  # noqa: E402
     GUTTER,
     Layers,
@@ -115,7 +116,7 @@ class GLCanvas(QOpenGLWidget):
     def _paint(self, program: Program) -> bool:
         canvas = self._canvas
         device = canvas.device_rect()
-        ground = canvas.palette().color(QPalette.ColorRole.Base)
+        ground = theme.stage()
         GL.glDisable(GL.GL_BLEND)
         GL.glDisable(GL.GL_DEPTH_TEST)
         GL.glDisable(GL.GL_SCISSOR_TEST)

@@ -24,6 +24,7 @@ class LevelsPopup(QFrame):
         self.black, self.white = FloatBox(None, None), FloatBox(None, None)
         for box, value, name in ((self.black, black, "Black"), (self.white, white, "White")):
             box.set_value(float(f"{value:.8g}"))
+            box.setMinimumWidth(self.fontMetrics().averageCharWidth() * 20)  # -1.2345678e-05 and the arrows
             box.setAccessibleName(f"{name} level, pixel value")
             box.setToolTip(f"Pixel value that is shown as {name.lower()}")
             box.edited.connect(self._on_edit)

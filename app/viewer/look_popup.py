@@ -51,8 +51,10 @@ class LookPopup(QFrame):
         reset.setToolTip("Whole picture, automatic contrast, grey, no filter")
         reset.clicked.connect(self.reset)
         form = QFormLayout(self)
+        gamma = label("&Gamma")
+        gamma.setBuddy(self.gamma)  # a row that is a layout gets none
         form.addRow("&Colours", self.lut)
-        form.addRow("&Gamma", row(self.gamma, self.gamma_text))
+        form.addRow(gamma, row(self.gamma, self.gamma_text))
         form.addRow("&Invert", self.invert)
         form.addRow("&Low-pass", self.low)
         form.addRow("&High-pass", self.high)

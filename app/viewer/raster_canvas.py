@@ -10,9 +10,10 @@ import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRect, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QImage, QPainter, QPaintEvent, QPalette, QRegion
+from PySide6.QtGui import QImage, QPainter, QPaintEvent, QRegion
 from PySide6.QtWidgets import QWidget
 
+from app import theme
 from app.viewer.raster_tiles import RasterTiles
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def paint_pictures(
     """Ground and pictures inside `exposed` (device pixels); False while some of it is not exact."""
     device = canvas.device_rect()
     painter.setClipRect(exposed)
-    painter.fillRect(exposed, canvas.palette().color(QPalette.ColorRole.Base))
+    painter.fillRect(exposed, theme.stage())
     exact = True
     for picture in canvas.scene.pictures(device):
         source = canvas.source(picture.pyramid, picture.minus)

@@ -190,8 +190,8 @@ class ResolutionPlot(QFrame):
             axis = self._plot.getAxis(side)
             axis.setPen(theme.colour("strong_border"))
             axis.setTextPen(theme.colour("muted"))
-            axis.enableAutoSIPrefix(False)
-            axis.setLabel(text, color=theme.colour("muted").name())
+            # No factors of a thousand: without a range they never apply, whatever else asks for them.
+            axis.setLabel(text, siPrefixEnableRanges=(), color=theme.colour("muted").name())
         self._plot.showGrid(x=False, y=True, alpha=0.12)
 
     def _apply_limits(self) -> None:

@@ -6,13 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QStandardPaths, Signal
 from PySide6.QtWidgets import QWidget
 
 if TYPE_CHECKING:
     from app.viewer.export import Exportable
 
 memory: dict[str, Any] = {}  # choices of the dialog, for all views; the session keeps them
+
+
+def pictures_folder() -> Path:
+    """Where pictures go the first time: never among the raw data. The user's own folder for pictures, or home."""
+    place = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
+    return Path(place) if place and Path(place).is_dir() else Path.home()
 
 
 class Saving(QObject):
@@ -31,8 +37,7 @@ class Saving(QObject):
             return
         from app.viewer.export_dialog import ExportDialog
 
-        folder = exportable.source.parent if exportable.source else Path.home()
-        dialog = ExportDialog(exportable, folder, memory, self._owner)
+        dialog = ExportDialog(exportable, pictures_folder(), memory, self._owner)
         dialog.saved.connect(lambda path: self.said.emit(f"Saved {path}."))
         dialog.open()
 

@@ -163,8 +163,8 @@ def test_what_is_seen_is_saved_with_the_size_of_a_screen_pixel(exportable, tmp_p
     ("name", "labels", "options", "expected"),
     [
         ("May08_03.05.02.mrc", (), ExportOptions(), "May08_03.05.02_view.png"),
-        ("mrc/m 1.mrc.gz", (), ExportOptions(whole=True, format="tiff"), "m-1.tif"),
-        ("m.tif", ("denoised: for seeing", "low-pass 20 Å"), ExportOptions(True), "m_denoised_low-pass-20-Å.png"),
+        ("mrc/m 1.mrc.gz", (), ExportOptions(whole=True, format="tiff"), "m-1_picture.tif"),
+        ("m.tif", ("denoised: for seeing", "low-pass 20 Å"), ExportOptions(True), "m_denoised_low-pass-20-Å_picture.png"),
         ("m.mrc", (), ExportOptions(True, "tiff32"), "m_values.tif"),
         ("", (), ExportOptions(), "picture_view.png"),
     ],
@@ -255,14 +255,14 @@ def test_choices_are_remembered(dialog, qtbot, tmp_path, exportable):
     assert first.options().whole
     QTest.keyClick(first.format, Qt.Key.Key_Down)
     QTest.keyClick(first.marks, Qt.Key.Key_Space)
-    assert first.path.text() == str(tmp_path / "m_1.tif")
+    assert first.path.text() == str(tmp_path / "m_1_picture.tif")
     (tmp_path / "sub").mkdir()
     first.path.setText(str(tmp_path / "sub" / "x.tif"))
     with qtbot.waitSignal(first.saved, timeout=10000):
         QTest.mouseClick(first.save, LEFT)
     second = dialog(memory, name="m_2.mrc")
     assert second.options() == dataclasses.replace(ExportOptions(), whole=True, format="tiff", marks=True)
-    assert second.path.text() == str(tmp_path / "sub" / "m_2.tif")
+    assert second.path.text() == str(tmp_path / "sub" / "m_2_picture.tif")
 
 
 def test_an_existing_file_is_replaced_only_when_asked(dialog, qtbot, tmp_path):

@@ -15,6 +15,7 @@ PAIRS = [
     ("muted", "ground"), ("muted", "panel"), ("muted", "field"), ("muted", "banner"),
     ("on_accent", "accent"), ("on_accent", "accent_hover"), ("on_selection", "selection"),
     ("danger", "panel"), ("danger", "ground"), ("warning", "panel"), ("good", "panel"), ("accent", "panel"),
+    ("on_stage", "stage"),
 ]  # fmt: skip
 LARGE = [("strong_border", "field"), ("strong_border", "panel"), ("accent", "ground")]
 LARGE += [(f"curve{i}", "panel") for i in range(1, 5)]
