@@ -112,3 +112,13 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, obj: Any) -> None:
     """Write `obj` as indented JSON, all or nothing. NaN and infinities are refused."""
     write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def remove(path: Path | str) -> None:
+    """Delete a file, if it is there; what the system refuses becomes `ResourceError`."""
+    path = Path(path)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        reason = "it is read-only" if exc.errno in _DENIED else exc.strerror or str(exc)
+        raise ResourceError(f"{path.name} could not be removed: {reason}.", f"Check the folder {path.parent}.") from exc

@@ -12,6 +12,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.io import box
+from core.io.atomic import remove
 from core.io.coordinates import Positions, file_stem
 from core.io.star import write_star
 
@@ -56,7 +57,7 @@ def write_box_files(path: Path, positions: Mapping[str, np.ndarray], box_size: i
         written = {file.name.casefold() for file in files}
         for other in box.box_files(path):
             if other.name.casefold() not in written:
-                other.unlink(missing_ok=True)
+                remove(other)
     return files
 
 
