@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.io.atomic import write_text
 
 SUFFIX = ".box"
+FARTHEST = 1e7  # px: no micrograph is that large; such numbers are slips, and arithmetic fails on them
 _FORMAT = "A box file has lines of: left top width height [score]."
 
 
@@ -47,6 +48,8 @@ def read_box(path: Path) -> Boxes:
             raise _bad_line(path, number, f"'{line.strip()[:60]}' is not four or five numbers")
         if row[2] <= 0 or row[3] <= 0:
             raise _bad_line(path, number, f"a box of {parts[2]} x {parts[3]} px is impossible")
+        if max(map(abs, row[:4])) > FARTHEST:
+            raise _bad_line(path, number, f"a box at {parts[0]}, {parts[1]} px lies outside of every micrograph")
         if rows and len(row) != len(rows[0]):
             raise _bad_line(path, number, f"{len(row)} numbers follow lines of {len(rows[0])}")
         rows.append(row)
@@ -64,6 +67,11 @@ def _lines(path: Path) -> list[str]:
         missing = isinstance(err, FileNotFoundError)
         why = "does not exist" if missing else f"cannot be read: {err.strerror}"
         raise InputError(f"{path} {why}.", "Choose a .box file.", path) from None
+
+
+def is_far(xy: np.ndarray) -> np.ndarray:
+    """For positions (n, 2) in px: which of them (n,) cannot be on any micrograph."""
+    return (np.abs(xy) > FARTHEST).any(axis=1)
 
 
 def _numbers(parts: list[str]) -> list[float] | None:

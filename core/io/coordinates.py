@@ -78,6 +78,14 @@ def _read_positions(path: Path) -> Positions:
 
 def _by_micrograph(table: Table, path: Path) -> Positions:
     xy = np.stack([numbers(table, "rlnCoordinateX", path), numbers(table, "rlnCoordinateY", path)], axis=1)
+    far = np.flatnonzero(box.is_far(xy))
+    if far.size:
+        x, y = xy[far[0]]
+        raise InputError(
+            f"{path}: row {far[0] + 1} has a position ({x:g}, {y:g}) px that lies outside of every micrograph.",
+            "Positions are in pixels of the micrograph.",
+            path,
+        )
     if "rlnMicrographName" not in table:
         return {path.name: xy}
     names = table["rlnMicrographName"].astype(str)
@@ -240,6 +248,8 @@ def _read_text(path: Path) -> Positions:
             name, x, y = parts[0], float(parts[1]), float(parts[2])
             if not math.isfinite(x) or not math.isfinite(y):
                 raise ValueError("not finite")
+            if max(abs(x), abs(y)) > box.FARTHEST:
+                raise ValueError("on no micrograph")
         except (IndexError, ValueError):
             raise InputError(
                 f"{path}, line {number}: '{line.strip()[:60]}' is not 'name x y'.",

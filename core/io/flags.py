@@ -5,15 +5,16 @@ No Qt. A key is the micrograph's name in the noise file. Saving by itself is app
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from core.errors import InputError
 from core.io.atomic import write_json
+from core.io.json_file import read_json
 
 FLAGS = ("keep", "reject", "star")
 FILE_NAME = "micrograph_flags.json"
+MOST_BYTES = 64 << 20
 _FORMAT = "vitreous micrograph flags"
 
 
@@ -100,11 +101,9 @@ class Flags:
 def read_flags(path: Path) -> dict[str, str]:
     """Flags of a file by key; {} when it does not exist."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, "flags of micrographs", "Move it away.", MOST_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        raise InputError(f"{path} cannot be read as flags of micrographs.", "Move it away.", path) from None
     flags = data.get("flags") if isinstance(data, dict) and data.get("format") == _FORMAT else None
     if not isinstance(flags, dict) or not all(isinstance(f, str) for f in flags.values()):
         raise InputError(f"{path} does not hold flags of micrographs.", "Move it away.", path)

@@ -6,7 +6,6 @@ plain table for other programs. x = column, y = row in pixels, as in coordinates
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from core.io.atomic import write_json
+from core.io.atomic import remove, write_json
+from core.io.box import is_far
+from core.io.json_file import explained, read_json, texts
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,26 @@ def marks_path(noise: Path) -> Path:
 
 def read_marks(path: Path) -> Marks:
     """Read the marks; none when there is no such file."""
+    what, hint = "marks of micrographs", "Move it away to start without excluded areas."
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        excluded = {
-            str(name): [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
-            for name, polygons in data["excluded"].items()
-        }
-        empty = frozenset(str(name) for name in data["empty"])
+        data = read_json(path, what, hint)
     except FileNotFoundError:
         return Marks()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as err:
-        raise InputError(
-            f"{path} cannot be read as marks of micrographs ({type(err).__name__}).",
-            "Move it away to start without excluded areas.",
-            path,
-        ) from None
-    if any(len(p) < 3 or not np.isfinite(p).all() for polygons in excluded.values() for p in polygons):
+    with explained(path, what, hint):
+        excluded = {name: [_polygon(corners) for corners in polygons] for name, polygons in data["excluded"].items()}
+        empty = frozenset(texts(data["empty"]))
+    polygons = [polygon for several in excluded.values() for polygon in several]
+    if any(len(p) < 3 or not np.isfinite(p).all() for p in polygons):
         raise InputError(f"{path} holds an area with fewer than three corners.", "Move the file away.", path)
+    name = next((n for n, several in excluded.items() if any(is_far(p).any() for p in several)), None)
+    if name is not None:
+        raise InputError(f"{path}: an area of {name} lies outside of every micrograph.", "Move the file away.", path)
     return Marks(excluded, empty)
+
+
+def _polygon(corners: list) -> np.ndarray:
+    polygon = np.array(corners, dtype=np.float64)
+    return polygon if polygon.ndim == 2 and polygon.shape[1] == 2 else polygon.reshape(0, 2)
 
 
 def write_marks(path: Path, excluded: Mapping[str, Iterable[np.ndarray]], empty: Iterable[str]) -> None:
@@ -60,4 +63,4 @@ def write_marks(path: Path, excluded: Mapping[str, Iterable[np.ndarray]], empty:
     if areas or ticked:
         write_json(path, {"version": 1, "excluded": areas, "empty": ticked})
     else:
-        path.unlink(missing_ok=True)
+        remove(path)

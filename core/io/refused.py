@@ -6,7 +6,6 @@ x = column, y = row in pixels, as in coordinates.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 
 from core.errors import InputError
 from core.io.atomic import write_json
+from core.io.box import is_far
+from core.io.json_file import explained, read_json
 
 VERSION = 1
 
@@ -61,23 +62,24 @@ def write_refused(path: Path, places: Mapping[str, Refused], box_size: int, labe
 
 def read_refused(path: Path) -> RefusedPlaces:
     """Read the places back."""
+    what, hint = "refused places", "Run the automatic picking again."
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        places = {str(name): _one(rows) for name, rows in data["micrographs"].items()}
-        labels = {str(code): str(label) for code, label in data.get("labels", {}).items()}
-        return RefusedPlaces(int(data["box_size"]), places, labels)
+        data = read_json(path, what, hint)
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist.", "Run the automatic picking again.", path) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as err:
-        raise InputError(
-            f"{path} cannot be read as refused places ({type(err).__name__}).",
-            "Run the automatic picking again.",
-            path,
-        ) from None
+        raise InputError(f"{path} does not exist.", hint, path) from None
+    with explained(path, what, hint):
+        places = {name: _one(rows) for name, rows in data["micrographs"].items()}
+        labels = {code: str(label) for code, label in data.get("labels", {}).items()}
+        found = RefusedPlaces(int(data["box_size"]), places, labels)
+    for name, place in places.items():
+        far = np.flatnonzero(is_far(place.centres))
+        if far.size:
+            raise InputError(f"{path}: place {far[0] + 1} of {name} lies outside of every micrograph.", hint, path)
+    return found
 
 
 def _one(rows: list[dict]) -> Refused:
     centres = np.array([(row["x"], row["y"]) for row in rows], np.float64).reshape(-1, 2)
-    if not np.isfinite(centres).all():
+    if not isinstance(rows, list) or not np.isfinite(centres).all():
         raise ValueError("a position is not finite")
     return Refused(centres, [str(row["code"]) for row in rows], [str(row["text"]) for row in rows])

@@ -113,6 +113,8 @@ BAD = {
     "too many": ("1 2 3 4 5 6\n", 1),
     "no width": ("1 2 0 64\n", 1),
     "negative height": ("1 2 64 -64\n", 1),
+    "far away": ("1 2 64 64\n-2e7 2 64 64\n", 2),
+    "far too wide": ("1 2 1e300 64\n", 1),
     "nan score": ("1 2 64 64 nan\n", 1),
     "json": ('{"boxes": [[1, 2]]}\n', 1),
 }

@@ -177,6 +177,7 @@ BAD = {
     "words.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc one 2\n",
     "ragged.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc 1\nb.mrc 1 2\n",
     "nan.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc nan 2\n",
+    "far.star": b"data_\n\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc 1 2\na.mrc 1e9 2\n",
 }
 
 
@@ -191,7 +192,15 @@ def test_bad_star_files_are_refused_in_one_sentence_with_their_name(tmp_path, na
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["m.mrc 1\n", "m.mrc x y\n", "m.mrc nan 1\n", "m.mrc 1 inf\n", "", "\xff\xfe"])
+def test_a_position_beyond_every_micrograph_is_named_with_its_row(tmp_path):
+    (tmp_path / "far.star").write_bytes(BAD["far.star"])
+    with pytest.raises(InputError, match=r"far\.star: row 2 .*outside of every micrograph"):
+        co.read_particles(tmp_path / "far.star")
+
+
+@pytest.mark.parametrize(
+    "text", ["m.mrc 1\n", "m.mrc x y\n", "m.mrc nan 1\n", "m.mrc 1 inf\n", "m.mrc 1 -1e8\n", "", "\xff\xfe"]
+)
 def test_bad_noise_text_is_refused(tmp_path, text):
     path = tmp_path / "noise.txt"
     path.write_bytes(text.encode("latin-1"))

@@ -57,10 +57,28 @@ def test_files_keep_flags_and_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"flags": {"a": "keep"}}', b"\xff", b'{"format": "vitreous micrograph flags"}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"flags": {"a": "keep"}}',
+        b"\xff",
+        b'{"format": "vitreous micrograph flags"}',
+        b"[" * 100_000,
+        b'{"format": "vitreous micrograph flags", "flags": {"a": ["keep"]}}',
+    ],
 )
 def test_other_files_are_refused_with_their_name(tmp_path, content):
     path = tmp_path / "flags.json"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"flags\.json"):
+        read_flags(path)
+
+
+def test_a_file_that_is_far_too_large_is_not_taken_into_memory(tmp_path, monkeypatch):
+    path = tmp_path / "flags.json"
+    path.write_text(" " * 2000)
+    monkeypatch.setattr("core.io.flags.MOST_BYTES", 1000)
+    with pytest.raises(InputError, match=r"flags\.json is too large"):
         read_flags(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import InputError
+from core.errors import InputError, ResourceError
 from core.images.polygon import inside, touched, touched_by_any
 from core.io.marks import Marks, marks_path, read_marks, write_marks
+from core.io.per_micrograph import write_box_files
 
 SQUARE = np.array([[10.0, 10], [30, 10], [30, 30], [10, 30]])
 
@@ -62,7 +64,23 @@ def test_marks_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"excluded": {}}', '{"excluded": {"a": [[[1, 2], [3]]]}, "empty": []}', "{", "\0"]
+    "text",
+    [
+        "",
+        "[]",
+        '{"excluded": {}}',
+        '{"excluded": {"a": [[[1, 2], [3]]]}, "empty": []}',
+        "{",
+        "\0",
+        "[" * 100_000,
+        '{"excluded": {}, "empty": "abc"}',
+        '{"excluded": {}, "empty": [1]}',
+        '{"excluded": {"a": [[1, 2, 3, 4, 5, 6]]}, "empty": []}',
+        '{"excluded": {"a": [[[1, 2, 3], [4, 5, 6]]]}, "empty": []}',
+        '{"excluded": {"a": [[[1, 2], [3, 4], [5, 1e8]]]}, "empty": []}',
+        '{"excluded": {"a": [[[1, 2], [3, 4], [5, 1e999]]]}, "empty": []}',
+        '{"excluded": {"a": [[[1, 2], [3, 4], [5, 1' + "0" * 400 + ']]]}, "empty": []}',
+    ],
 )
 def test_a_broken_file_is_told_in_words(tmp_path: Path, text: str) -> None:
     path = tmp_path / "noise.marks.json"
@@ -76,3 +94,31 @@ def test_an_area_needs_three_corners(tmp_path: Path) -> None:
     path.write_text(json.dumps({"excluded": {"a": [[[1, 2], [3, 4]]]}, "empty": []}))
     with pytest.raises(InputError, match="three"):
         read_marks(path)
+
+
+def test_marks_that_cannot_be_removed_are_told_in_words(tmp_path: Path, monkeypatch) -> None:
+    path = marks_path(tmp_path / "noise_boxes.star")
+    write_marks(path, {"a.mrc": [SQUARE]}, ())
+
+    def refuse(self, missing_ok=False):
+        raise PermissionError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ResourceError, match=r"noise_boxes\.marks\.json could not be removed"):
+        write_marks(path, {}, ())
+
+
+def test_box_files_that_cannot_be_removed_are_told_in_words(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "noise.box"
+    xy = np.array([[50.0, 50.0]])
+    write_box_files(folder, {"a.mrc": xy, "b.mrc": xy}, 32)
+    unlink = Path.unlink
+
+    def refuse(self, missing_ok=False):
+        if self.name == "b.box":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ResourceError, match=r"b\.box could not be removed"):
+        write_box_files(folder, {"a.mrc": xy}, 32)

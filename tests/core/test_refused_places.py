@@ -30,7 +30,20 @@ def test_places_come_back_as_written(tmp_path):
     assert back.positions["b.mrc"].shape == (0, 2)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"box_size": 4}', '{"box_size": 4, "micrographs": {"a": [{"x": 1}]}}'])
+BROKEN = [
+    "{",
+    "[]",
+    '{"box_size": 4}',
+    '{"box_size": 4, "micrographs": {"a": [{"x": 1}]}}',
+    "[" * 100_000,
+    '{"box_size": 1e999, "micrographs": {}}',
+    '{"box_size": 4, "micrographs": []}',
+    '{"box_size": 4, "micrographs": {}, "labels": []}',
+    '{"box_size": 4, "micrographs": {"a": {}}}',
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_file_is_one_sentence(tmp_path, text):
     path = tmp_path / "n.refused.json"
     path.write_text(text)
@@ -38,6 +51,14 @@ def test_a_broken_file_is_one_sentence(tmp_path, text):
         read_refused(path)
     with pytest.raises(InputError, match="does not exist"):
         read_refused(tmp_path / "none.json")
+
+
+def test_a_place_beyond_every_micrograph_is_named(tmp_path):
+    path = tmp_path / "n.refused.json"
+    places = {"b.mrc": Refused(np.array([[5.0, 5.0], [1e8, 5.0]]), ["c", "c"], ["t", "t"])}
+    write_refused(path, places, 32, {})
+    with pytest.raises(InputError, match=r"n\.refused\.json: place 2 of b\.mrc"):
+        read_refused(path)
 
 
 def contaminated(folder) -> np.ndarray:
