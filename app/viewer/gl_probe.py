@@ -39,16 +39,16 @@ def start() -> subprocess.Popen[str] | None:
 
 
 def finish(child: subprocess.Popen[str] | None, timeout_s: float = 10.0) -> dict[str, Any]:
-    """{ok, software, vendor, renderer, version, reason} of a probe. Never raises."""
+    """{ok, software, vendor, renderer, version, reason} of a probe; `unanswered` when it said nothing. Never raises."""
     if child is None:
-        return _answer(False, "the probe could not be started")
+        return _answer(False, "the probe could not be started", unanswered=True)
     try:
         # The child may end by a signal: only its last line of JSON counts.
         output, _ = child.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
-        return _answer(False, f"no answer within {timeout_s:g} s")
+        return _answer(False, f"no answer within {timeout_s:g} s", unanswered=True)
     return parse(output, child.returncode)
 
 
@@ -66,7 +66,7 @@ def parse(output: str, returncode: int) -> dict[str, Any]:
             continue
         if isinstance(answer, dict) and isinstance(answer.get("ok"), bool):
             return _answer(answer.pop("ok"), str(answer.pop("reason", "")), **answer)
-    return _answer(False, f"the probe ended without an answer (code {returncode})")
+    return _answer(False, f"the probe ended without an answer (code {returncode})", unanswered=True)
 
 
 def _look() -> dict[str, Any]:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SETTINGS = ("auto", "raster", "gl")
 NAMES = {"raster": "raster", "gl": "OpenGL"}
 MAX_AGE_S = 7 * 86400  # drivers get updates
+MOST_BYTES = 1 << 20
 _WATCHED = ("QT_QPA_PLATFORM", "QT_XCB_GL_INTEGRATION", "QT_OPENGL", "WAYLAND_DISPLAY", "XDG_SESSION_ID")
 _WATCHED_PREFIXES = ("MESA_", "LIBGL_", "GALLIUM_", "__GL", "EGL_", "VGL_", "DRI_")
 
@@ -92,30 +93,37 @@ class Chooser:
             return Choice("raster", "remote display")
         if self._child is not None:
             self._answer = gl_probe.finish(self._child, timeout_s)
-            self._remember(self._answer)
+            if not self._answer.get("unanswered"):  # a busy machine is slow once, not for a week
+                self._remember(self._answer)
         return decide(self._setting, self._answer or {})
+
+    def _known(self) -> dict[str, Any]:
+        """Everything that is remembered; a spoilt file holds nothing."""
+        from core.errors import AppError
+        from core.io.json_file import read_json
+
+        try:
+            known = read_json(self._cache, "answers of the OpenGL probe", "", MOST_BYTES)
+        except (AppError, OSError):
+            return {}
+        return known if isinstance(known, dict) else {}
 
     def _remembered(self) -> dict[str, Any] | None:
         try:
-            known = json.loads(self._cache.read_text(encoding="utf-8"))[self._key]
+            known = self._known()[self._key]
             fresh = 0 <= time.time() - float(known["time"]) < MAX_AGE_S
             return known["answer"] if fresh and isinstance(known["answer"]["ok"], bool) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, ArithmeticError):
             return None
 
     def _remember(self, answer: dict[str, Any]) -> None:
         from core.errors import AppError
         from core.io.atomic import write_json
 
-        try:
-            known = json.loads(self._cache.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = {}
-        known = known if isinstance(known, dict) else {}
-        newest = sorted(known.items(), key=lambda item: str(item[1]), reverse=True)[:15]
+        newest = sorted(self._known().items(), key=lambda item: str(item[1]), reverse=True)[:15]
         try:
             write_json(self._cache, dict(newest) | {self._key: {"time": time.time(), "answer": answer}})
-        except (AppError, OSError) as err:
+        except (AppError, OSError, ValueError) as err:  # ValueError: what was remembered is not JSON again
             log.warning("the answer of the OpenGL probe was not kept: %s", err)
 
 

@@ -71,7 +71,7 @@ def _lines(path: Path) -> list[str]:
 
 def is_far(xy: np.ndarray) -> np.ndarray:
     """For positions (n, 2) in px: which of them (n,) cannot be on any micrograph."""
-    return (np.abs(xy) > FARTHEST).any(axis=1)
+    return np.asarray(np.abs(xy).max(axis=1, initial=0.0) > FARTHEST)
 
 
 def _numbers(parts: list[str]) -> list[float] | None:

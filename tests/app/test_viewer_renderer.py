@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -74,7 +76,10 @@ def test_no_probe_where_none_is_needed(probes, tmp_path, monkeypatch):
     assert started == []
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"%s": 3}', '{"%s": {"time": 0, "answer": {"ok": true}}}'])
+ODD = ["[" * 100_000, '{"%s": {"time": 1' + "0" * 400 + ', "answer": {"ok": true}}}', '{"%s": {"time": NaN}}']
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"%s": 3}', '{"%s": {"time": 0, "answer": {"ok": true}}}', *ODD])
 def test_a_spoilt_or_old_memory_is_asked_anew(probes, tmp_path, content):
     started, _ = probes
     cache = tmp_path / "opengl.json"
@@ -82,6 +87,23 @@ def test_a_spoilt_or_old_memory_is_asked_anew(probes, tmp_path, content):
     assert renderer.Chooser("auto", cache).choose().name == "gl"
     assert len(started) == 1
     assert json.loads(cache.read_text())[renderer.display_key()]["time"] > time.time() - 60
+
+
+@pytest.mark.parametrize("what", ["too slow", "ended without a word", "not started"])
+def test_a_probe_that_said_nothing_is_asked_again_next_time(monkeypatch, tmp_path, what):
+    programs = {"too slow": "import time; time.sleep(60)", "ended without a word": "print(1)"}
+
+    def start():
+        if what not in programs:
+            return None
+        return subprocess.Popen([sys.executable, "-c", programs[what]], stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(gl_probe, "start", start)
+    monkeypatch.setattr(renderer, "is_remote", lambda: False)
+    cache = tmp_path / "opengl.json"
+    choice = renderer.Chooser("auto", cache).choose(0.2 if what == "too slow" else 20)
+    assert choice.name == "raster"
+    assert not cache.exists()
 
 
 def test_the_command_line_of_the_window():
