@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from PySide6.QtCore import QPointF, QRect, Qt
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
 from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar
@@ -41,6 +41,7 @@ class CompareScene(Scene):
         self.cursor = LinkedCursor()
         self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
         self.pixel_sizes: tuple[float | None, float | None] = (None, None)
+        self._fixed: dict[int, list[QRect]] = {}  # of each panel: what does not move with the picture
         self._range: tuple[object, tuple[float, float]] = (None, (0.0, 1.0))
 
     @property
@@ -91,8 +92,10 @@ class CompareScene(Scene):
         before = self.cursor.area(self.model, panels, ratio)
         if not self.cursor.put(side, x, y):
             return []
-        areas = (before, self.cursor.area(self.model, panels, ratio))
-        return [area for area in areas if not area.isEmpty()]
+        after = self.cursor.area(self.model, panels, ratio)
+        if before.intersects(after):  # one paint instead of two
+            return [before.united(after)]
+        return [area for area in (before, after) if not area.isEmpty()]
 
     def names(self) -> tuple[str, str]:
         """What the pictures are, in short: labels up to their colon."""
@@ -188,7 +191,9 @@ class CompareScene(Scene):
         else:
             fixed = []
             for which, panel, clip in self._parts(device):
-                fixed += self._over_panel(painter, which, panel, clip, style)
+                if which not in self._fixed or _exposes(painter, clip):
+                    self._fixed[which] = self._over_panel(painter, which, panel, clip, style)
+                fixed += self._fixed[which]
         if self.mode == "swipe":
             self._draw_line(painter, device, style)
         there = any(self.pyramids)
@@ -243,3 +248,8 @@ class CompareScene(Scene):
             look = self._difference_look(raw, denoised)
             fixed.append(draw_legend(painter, look, device, style.scaled(), style.ratio))
         return fixed
+
+
+def _exposes(painter: QPainter, clip: QRect) -> bool:
+    """Whether some of `clip` is painted now."""
+    return not painter.hasClipping() or painter.clipBoundingRect().intersects(QRectF(clip))

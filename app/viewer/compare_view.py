@@ -182,8 +182,7 @@ class CompareView(QWidget):
         self.line.pixel_size_a = self.scene.common_pixel_size()
         self.toolbar.set_pictures(raw is not None, denoised is not None)
         n = first.n if first is not None and self.with_frames else 1
-        if (self.frames.frames, self.frames.index) != (n, first.index if first else 0):
-            self.frames.set_frames(n, first.index if first else 0)
+        self.frames.set_frames(n, first.index if first else 0, paths[0])
         self.look.set_pictures(self._pair, self.scene.pixel_size_a)
         if not any(picture is not None and picture.preview for picture in self._pair):
             self.frames.frame_shown(first.index if first else 0)
