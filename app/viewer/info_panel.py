@@ -5,16 +5,19 @@ The texts come from core/images/statistics.py, in a task; the newest image wins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
     QHeaderView,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTreeWidget,
     QTreeWidgetItem,
     QVBoxLayout,
@@ -42,6 +45,14 @@ class _Table(QTreeWidget):
             super().keyPressEvent(event)
 
 
+class _Breakable(QStyledItemDelegate):
+    """Long paths and names may be broken behind their separators too."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        option.text = re.sub(r"(?<=[/\\_.:,])(?=[^\s\d])", "\u200b", option.text)
+
+
 class InfoPanel(QWidget):
     """`set_image(path, pyramid)`: what it is, in groups of names and values that can be copied."""
 
@@ -60,12 +71,15 @@ class InfoPanel(QWidget):
         self.table.setIndentation(0)
         self.table.setAlternatingRowColors(True)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.table.setWordWrap(True)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # for a single word without an end
+        self.table.setItemDelegateForColumn(1, _Breakable(self.table))
         self.table.setAccessibleName("Header and statistics of the image")
         self.table.setToolTip("Ctrl+C copies the selected lines")
         header = self.table.header()
         header.setStretchLastSection(True)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        header.sectionResized.connect(lambda *_: self.table.scheduleDelayedItemsLayout())  # other heights
         self.table.copy_requested.connect(self.copy_selected)
         self.copy = QPushButton("Copy all")
         self.copy.setToolTip("Copy all names and values, one line each")
@@ -129,6 +143,7 @@ class InfoPanel(QWidget):
             for name, text in rows:
                 line = QTreeWidgetItem(self.table, [name, text])
                 line.setToolTip(1, text)
+                line.setTextAlignment(0, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.table.verticalScrollBar().setValue(place)  # the next micrograph's number is where this one's was
         self.table.setVisible(not words)
         self.words.setVisible(bool(words))

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QTabWidget, QWidget
+from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
 from core.images.pyramid import Pyramid
 
 TITLES = {"spectrum": "Power spectrum", "info": "File and statistics", "frc": "Agreement"}
+_LEAST_LETTERS = 52  # width the panels start with, where the window is small
 _WAIT_MS = 250  # after the last change of the view: then the spectrum of what is seen is computed
 
 
@@ -24,6 +25,7 @@ class SidePanels(QTabWidget):
         self.setDocumentMode(True)
         self.setTabsClosable(True)
         self.tabCloseRequested.connect(lambda index: self.closed.emit(self._name(self.widget(index))))
+        self._placed = False
         self.panels: dict[str, Any] = {}
         self._picture: Pyramid | None = None
         self._path: Path | None = None
@@ -61,7 +63,18 @@ class SidePanels(QTabWidget):
             self.addTab(panel, TITLES[name])
         self.setCurrentWidget(panel)
         self.show()
+        self._take_room()
         self._refresh()
+
+    def _take_room(self) -> None:
+        """The first time in a splitter: a third of the window; afterwards what the user gave."""
+        beside = self.parentWidget()
+        if self._placed or not isinstance(beside, QSplitter) or beside.width() < 2:
+            return
+        self._placed = True
+        least = _LEAST_LETTERS * self.fontMetrics().averageCharWidth()
+        side = min(max(self.window().width() // 3, least), beside.width() // 2)
+        beside.setSizes([beside.width() - side, side])
 
     def hide_panel(self, name: str) -> None:
         """Take the panel away; without any the room goes back to the picture."""

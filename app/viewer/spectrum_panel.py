@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from app import theme
 from app.viewer.latest_task import LatestTask
 from app.viewer.resolution_plot import Curve, Mark, ResolutionPlot
 from app.viewer.spectrum_picture import SpectrumPicture
+from app.viewer.spectrum_split import SpectrumSplit
 from app.widgets.labels import label, row
 from core.errors import AppError
 from core.images.contrast import to_8bit
@@ -28,6 +29,7 @@ from core.images.spectrum import Region, Spectrum, display, display_levels, powe
 _EMPTY = "Open a micrograph to see its power spectrum."
 _FIRST_EDGE_A = 4.0  # Å at the edge at first: Thon rings fill the picture
 _MARGIN = 8
+_LEAST, _ONE_ROW = 46, 66  # widths in letters: the smallest one, and from where the controls are one row
 _REST_MS = 250  # the view must rest this long before its part is computed
 
 
@@ -87,22 +89,29 @@ class SpectrumPanel(QWidget):
         self.plot = ResolutionPlot("log power")
         self.plot.setAccessibleName("Radial profile of the power spectrum")
         self.plot.pointed.connect(self._on_plot_pointed)
-        first = row(self.where, self.log, self.flat, None)
-        second = row(name, self.rings, self.unit)
+        self._controls = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._controls.setSpacing(6)
+        self._controls.addLayout(row(self.where, self.log, self.flat, None))
+        self._controls.addLayout(row(name, self.rings, self.unit))
+        self.split = SpectrumSplit(self.picture, self.plot)
         body = QVBoxLayout(self)
         body.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         body.setSpacing(6)
-        body.addLayout(first)
-        body.addLayout(second)
-        body.addWidget(self.picture, 3)
+        body.addLayout(self._controls)
+        body.addWidget(self.split, 1)
         body.addWidget(self.reading)
-        body.addWidget(self.plot, 2)
         self._read(math.nan)
         self._show_rings()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.picture.setMaximumHeight(max(1, self.width() - 2 * _MARGIN))  # it is square
+        wide = self.width() >= self.fontMetrics().averageCharWidth() * _ONE_ROW
+        across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        self._controls.setDirection(across if wide else down)  # a low window has no height to spare
+
+    def minimumSizeHint(self) -> QSize:
+        side = self.fontMetrics().averageCharWidth() * _LEAST  # the controls are in two rows then
+        return QSize(side, super().minimumSizeHint().height())
 
     def _check(self, text: str, tip: str, on: bool) -> QCheckBox:
         box = QCheckBox(text)
@@ -222,7 +231,7 @@ class SpectrumPanel(QWidget):
         end = min(self.picture.edge or float(spectrum.radii[-1]), float(spectrum.radii[-1]))
         self.plot.set_limits((0.0, end))
         marks = [mark for mark in marks if mark.x <= end]
-        y_label = _axis(self.log.isChecked(), self.flat.isChecked())
+        y_label = "log power" if self.log.isChecked() else "amplitude"  # short: the plot is low
         self.plot.set_curves([curve], marks, unit=spectrum.unit, y_label=y_label)
 
     def _on_zoomed(self) -> None:
@@ -253,7 +262,3 @@ def _profile(spectrum: Spectrum, log: bool, flat: bool) -> np.ndarray:
     if flat:
         power = power / np.maximum(spectrum.background(), floor)
     return np.log10(power) if log else np.sqrt(power)
-
-
-def _axis(log: bool, flat: bool) -> str:
-    return ("log power" if log else "amplitude") + (", flattened" if flat else "")

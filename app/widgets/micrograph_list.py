@@ -9,12 +9,14 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
+from app.widgets.short_names import short_names
+
 Index = QModelIndex | QPersistentModelIndex
 ROLE = Qt.ItemDataRole
 
 
 class NameDelegate(QStyledItemDelegate):
-    """Shortens a name that does not fit by what all names begin and end with: the rest is what differs."""
+    """Shortens a name that does not fit by what it shares with the others: the rest is what differs."""
 
     def initStyleOption(self, option: QStyleOptionViewItem, index: Index) -> None:
         super().initStyleOption(option, index)
@@ -22,8 +24,7 @@ class NameDelegate(QStyledItemDelegate):
         if isinstance(model, MicrographModel):
             metrics, width = option.fontMetrics, option.rect.width() - 8
             fits = [t for t in model.shorter(index.row()) if metrics.horizontalAdvance(t) <= width]
-            if fits:
-                option.text = fits[0]
+            option.text = fits[0] if fits else model.shorter(index.row())[-1]
 
 
 class MicrographModel(QAbstractTableModel):
@@ -32,25 +33,24 @@ class MicrographModel(QAbstractTableModel):
     def __init__(self, columns: Sequence[tuple[str, Callable[[Path], str], str]]) -> None:
         super().__init__()
         self.files: list[Path] = []
-        self._shared = (0, 0)  # characters that all names have in common at the beginning and the end
+        self._short: list[tuple[str, str]] = []
         self._columns = columns  # (header, text of a file, tooltip)
 
     def set_files(self, files: Sequence[Path]) -> None:
         """Show other files."""
         self.beginResetModel()
         self.files = list(files)
-        self._shared = shared_ends([f.name for f in self.files])
+        self._short = short_names([f.name for f in self.files])
         self.endResetModel()
 
     def shorter(self, row: int) -> list[str]:
-        """The name of a row: whole, without the common end, without the common beginning, without both."""
-        name, (head, tail) = self.files[row].name, self._shared
-        begin, end = head > 3, tail > 3
-        stop = len(name) - tail
-        without_end = f"{name[:stop]}…" if end else name
-        without_begin = f"…{name[head:]}" if begin else name
-        both = ("…" if begin else "") + name[head if begin else 0 : stop if end else None] + ("…" if end else "")
-        return [name, without_end, without_begin, both]
+        """The name of a row, and shorter forms of it."""
+        return [self.files[row].name, *self._short[row]]
+
+    def is_empty(self, column: int) -> bool:
+        """Has no file a text in this column?"""
+        text = self._columns[column - 1][1]
+        return not any(text(file) for file in self.files)
 
     def refresh(self) -> None:
         """The texts of the columns may have changed."""
@@ -86,23 +86,6 @@ class MicrographModel(QAbstractTableModel):
         return None
 
 
-def shared_ends(names: Sequence[str]) -> tuple[int, int]:
-    """Lengths of the common beginning and the common end of several different names; digits are not cut apart."""
-    if len(set(names)) < 2:
-        return 0, 0
-    low, high = min(names), max(names)
-    head = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    turned = [n[head:][::-1] for n in names]
-    low, high = min(turned), max(turned)
-    tail = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    name = names[0]
-    while head and name[head - 1].isdigit():
-        head -= 1
-    while tail and name[len(name) - tail].isdigit():
-        tail -= 1
-    return head, tail
-
-
 class MicrographList(QTableView):
     """Table of micrographs; `selected(path)` when another one becomes current."""
 
@@ -131,6 +114,14 @@ class MicrographList(QTableView):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setResizeContentsPrecision(20)
         self.selectionModel().currentRowChanged.connect(self._on_current)
+        self.files_model.modelReset.connect(lambda: self._show_columns(True))
+        self.files_model.dataChanged.connect(lambda *_: self._show_columns(False))
+
+    def _show_columns(self, anew: bool) -> None:
+        """A column in which nothing stands leaves its room to the names; it stays once it was needed."""
+        for column in range(1, self.files_model.columnCount()):
+            if anew or self.isColumnHidden(column):
+                self.setColumnHidden(column, self.files_model.is_empty(column))
 
     @property
     def files(self) -> list[Path]:

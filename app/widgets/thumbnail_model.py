@@ -17,7 +17,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPen, Q
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app import theme
-from app.widgets.micrograph_list import shared_ends
+from app.widgets.short_names import short_names
 from core.io.flags import Flags
 
 Index = QModelIndex | QPersistentModelIndex
@@ -51,7 +51,7 @@ class ThumbnailModel(QAbstractListModel):
         self._rows: dict[Path, int] = {}
         self._keys: dict[Path, str] = {}
         self._owners: dict[str, list[Path]] = {}
-        self._shared = (0, 0)
+        self._short: dict[Path, tuple[str, str]] = {}
         self._pictures: LRUCache[Path, QPixmap] = LRUCache(PICTURE_BYTES, getsizeof=_bytes_of)
         self._failed: dict[Path, str] = {}
         self.passing, self.order = "all", "name"
@@ -79,7 +79,7 @@ class ThumbnailModel(QAbstractListModel):
         self._owners = {}
         for file, key in self._keys.items():
             self._owners.setdefault(key, []).append(file)
-        self._shared = shared_ends([_stem(f.name) for f in self.files])
+        self._short = dict(zip(self.files, short_names([_stem(f.name) for f in self.files]), strict=True))
         self._pictures.clear()
         self._failed.clear()
         self.arrange()
@@ -136,11 +136,8 @@ class ThumbnailModel(QAbstractListModel):
         return self._failed.get(path, "")
 
     def names(self, path: Path) -> list[str]:
-        """The name of a file and shorter forms of it: no suffix, then nothing that all names have in common."""
-        stem, (head, tail) = _stem(path.name), self._shared
-        start, stop = head if head > 3 else 0, len(stem) - tail if tail > 3 else len(stem)
-        before, after = "…" if start else "", "…" if stop < len(stem) else ""
-        return [path.name, stem, f"{before}{stem[start:]}", f"{before}{stem[start:stop]}{after}"]
+        """The name of a file and shorter forms of it: no suffix, then nothing that the names have in common."""
+        return [path.name, _stem(path.name), *self._short[path]]
 
     def count(self, path: Path) -> int:
         """Boxes of a micrograph."""
@@ -211,10 +208,11 @@ class ThumbnailDelegate(QStyledItemDelegate):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(option.rect.adjusted(1, 1, -2, -2))
         painter.setPen(theme.colour("on_selection" if chosen else "text"))
-        fits = [t for t in model.names(path) if option.fontMetrics.horizontalAdvance(t) <= side]
+        room = option.rect.width() - 4
+        fits = [t for t in model.names(path) if option.fontMetrics.horizontalAdvance(t) <= room]
         text = fits[0] if fits else model.names(path)[-1]
-        words = QRect(area.left(), area.bottom() + pad, side, option.fontMetrics.height())
-        text = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, side)
+        words = QRect(option.rect.left() + 2, area.bottom() + pad, room, option.fontMetrics.height())
+        text = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideMiddle, room)
         painter.drawText(words, int(Qt.AlignmentFlag.AlignCenter), text)
         painter.restore()
 

@@ -16,8 +16,6 @@ KEYS = {"K": "keep", "R": "reject", "*": "star", "U": ""}
 class ThumbnailRow(QListView):
     """`moved` when other items come into sight; `flag_key(flag)`, `undo_key`, `menu_at(global position)`."""
 
-    """The list itself: one row, wheel sideways, flag keys."""
-
     moved = Signal()
     flag_key = Signal(str)
     undo_key = Signal()
@@ -30,7 +28,7 @@ class ThumbnailRow(QListView):
         self.setUniformItemSizes(True)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTabKeyNavigation(False)
