@@ -74,6 +74,7 @@ def build_menus(window: MainWindow) -> None:
     for number, (name, title) in enumerate(zip(TABS, TITLES, strict=True), 1):
         _add(view_menu, title, lambda n=name: window.show_tab(n), f"Ctrl+{number}")
     view_menu.addSeparator()
+    _add(view_menu, "Pixel size…", at_home(home.view.ask_pixel_size))
     _add(view_menu, "Compare two images…", lambda: _compare(window), "Ctrl+K")
     themes = view_menu.addMenu("Theme")
     for name in theme.THEMES:
