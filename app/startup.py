@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -137,4 +138,17 @@ def _run(paths: list[Path], demo_result: dict[str, Any] | None, asked: str) -> i
         window.show_demo(demo_result)
     elif paths:
         window.home.open_paths(paths)
-    return app.exec()
+    return finish(app.exec())
+
+
+def finish(code: int) -> int:
+    """The exit code; ends the process here when a thread hangs in a read: Python and Qt would wait, or abort."""
+    from workers import stuck, task
+
+    if stuck.any_left() or task.any_running():
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(code)
+    return code

@@ -12,17 +12,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QThread, QTimer, Signal
 
 from core.errors import AppError, InputError, ResourceError
 from core.images.cache import ImageCache
 from core.images.pyramid import Cancelled, Pyramid
+from workers import stuck
 
 if TYPE_CHECKING:
     from core.images.source import ImageSource
 
 log = logging.getLogger(__name__)
 
+STUCK_MS = 3000  # a request waits so long behind a read that does not return
 PAUSE_S = 0.015  # after a preview: both threads share one interpreter
 _PYRAMID_FACTOR = 4 / 3  # all levels over level 0
 _PREFETCH_PART = 0.5  # of the cache: neighbours never push out what the user looks at
@@ -58,6 +60,11 @@ class _LoadThread(QThread):
         with self._wake:
             self._neighbours = deque(images)
             self._wake.notify()
+
+    def waits(self) -> Path | None:
+        """The file whose reading keeps the newest request waiting; None when it does not wait."""
+        with self._wake:
+            return self._working_on[0] if self._request is not None and self._working_on is not None else None
 
     def drop(self, stop: bool = False) -> None:
         with self._wake:
@@ -152,6 +159,12 @@ def _pyramid_bytes(source: ImageSource) -> int:
     return int(source.shape[0] * source.shape[1] * 4 * _PYRAMID_FACTOR)
 
 
+def _no_answer(path: Path) -> AppError:
+    return ResourceError(
+        f"{path.name} does not answer: reading it has hung for seconds.", f"Is the disk of {path.parent} connected?"
+    )
+
+
 class ImageLoader(QObject):
     """Ask with `request`, hear `previewed` (perhaps), then `loaded` or `failed`; only for the latest ticket."""
 
@@ -161,15 +174,24 @@ class ImageLoader(QObject):
 
     def __init__(self, cache: ImageCache, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._thread = _LoadThread(cache)
+        self._cache = cache
+        self._thread = self._new_thread()
+        self._stuck: dict[Path, QThread] = {}  # files that threads hang on
+        self._last: tuple[Path, int] | None = None
+        self._watch = QTimer(self, interval=STUCK_MS, singleShot=True)
+        self._watch.timeout.connect(self._replace_stuck)
         self._ticket = 0
         self._stopped = False
-        self._thread.seen.connect(self._on_seen)
-        self._thread.done.connect(self._on_done)
-        self._thread.broken.connect(self._on_broken)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.stop)  # a thread that outlives its QThread ends the process
+
+    def _new_thread(self) -> _LoadThread:
+        thread = _LoadThread(self._cache)
+        thread.seen.connect(self._on_seen)
+        thread.done.connect(self._on_done)
+        thread.broken.connect(self._on_broken)
+        return thread
 
     def warm_up(self) -> None:
         """Start the thread before it is needed: the first image then comes as fast as the others."""
@@ -179,35 +201,70 @@ class ImageLoader(QObject):
     def request(self, path: Path | str, index: int = 0) -> int:
         """Load image `index` of a file; the ticket comes back with the answer. Cancels what is in flight."""
         self._ticket += 1
-        if not self._stopped:
-            self._start()
-            self._thread.ask(self._ticket, Path(path), index)
-        return self._ticket
+        ticket, path = self._ticket, Path(path)
+        if self._stopped:
+            return ticket
+        if self._hangs(path):
+            self._thread.drop()
+            QTimer.singleShot(0, self, lambda: self._on_broken(ticket, _no_answer(path)))
+            return ticket
+        self._last = (path, index)
+        self._start()
+        self._thread.ask(ticket, path, index)
+        self._watch.start()
+        return ticket
 
     def prefetch(self, paths: Iterable[Path | str]) -> None:
         """Fill the cache with these files when the thread has nothing else to do; replaces earlier wishes."""
         if not self._stopped:
             self._start()
-            self._thread.ask_neighbours([(Path(path), 0) for path in paths])
+            self._thread.ask_neighbours([(p, 0) for p in map(Path, paths) if not self._hangs(p)])
 
     def prefetch_frames(self, path: Path | str, indices: Iterable[int]) -> None:
         """The same for frames of one stack: those next to the one that a slider shows."""
-        if not self._stopped:
+        if not self._stopped and not self._hangs(Path(path)):
             self._start()
             self._thread.ask_neighbours([(Path(path), index) for index in indices])
 
     def cancel(self) -> None:
         """Forget the request in flight and the prefetches."""
         self._ticket += 1
+        self._watch.stop()
         self._thread.drop()
 
     def stop(self) -> None:
-        """End the thread and wait for it: at most one block of work. Later requests are ignored."""
+        """End the thread and wait for it, two seconds at most. Later requests are ignored."""
         self._stopped = True
         self.cancel()
         if self._thread.isRunning():
             self._thread.drop(stop=True)
-            self._thread.wait()
+            if not stuck.end(self._thread):
+                self._disconnect(self._thread)
+                self._thread = self._new_thread()  # never started
+
+    def _hangs(self, path: Path) -> bool:
+        thread = self._stuck.get(path)
+        return thread is not None and thread.isRunning()
+
+    def _replace_stuck(self) -> None:
+        """Go on in another thread when the newest request waits for a read that does not return."""
+        path = self._thread.waits()
+        if path is None or self._last is None or self._stopped or path == self._last[0]:
+            return  # also when it waits for a part of the same file, which may just be long
+        log.warning("%s does not answer; going on without it", path)
+        hanging = self._thread
+        hanging.drop(stop=True)
+        self._disconnect(hanging)
+        stuck.leave(hanging)
+        self._stuck[path] = hanging
+        self._thread = self._new_thread()
+        self._start()
+        self._thread.ask(self._ticket, *self._last)
+
+    def _disconnect(self, thread: _LoadThread) -> None:
+        thread.seen.disconnect(self._on_seen)
+        thread.done.disconnect(self._on_done)
+        thread.broken.disconnect(self._on_broken)
 
     def _start(self) -> None:
         if not self._thread.isRunning():

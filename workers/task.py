@@ -6,6 +6,7 @@ Long computations are jobs (child processes), not tasks.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -91,7 +92,13 @@ def run_task(
 
 
 def wait_for_all(timeout_ms: int = 5000) -> None:
-    """Join every task that still runs (at the end of the program)."""
+    """Join every task that still runs (at the end of the program), in `timeout_ms` all together."""
+    end = time.monotonic() + timeout_ms / 1000
     for task in list(_running):
         task.drop()
-        task.wait(timeout_ms)
+        task.wait(max(0, round(1000 * (end - time.monotonic()))))
+
+
+def any_running() -> bool:
+    """Whether a task still runs."""
+    return any(task.isRunning() for task in _running)

@@ -11,14 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QObject, QThread, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QThread, QTimer, Signal
 
 from core.errors import AppError
 from core.images.cache import ImageCache
 from core.images.pyramid import Cancelled
+from workers import stuck
 
 log = logging.getLogger(__name__)
 
+STUCK_MS = 15_000  # no thumbnail takes so long, except of a file that does not answer
 SIDE = 160  # px, the longer side
 
 
@@ -43,6 +45,11 @@ class _ThumbnailThread(QThread):
             self._unwanted = self._present not in paths
             self._wishes = [path for path in paths if self._unwanted or path != self._present]
             self._wake.notify()
+
+    def present(self) -> Path | None:
+        """The file that is being read."""
+        with self._wake:
+            return self._present
 
     def stop(self) -> None:
         with self._wake:
@@ -90,6 +97,10 @@ class _ThumbnailThread(QThread):
         return picture
 
 
+def _no_answer(path: Path) -> str:
+    return f"{path.name} does not answer: reading it has hung for seconds."
+
+
 class ThumbnailLoader(QObject):
     """`ask` for thumbnails, hear `made` or `failed` for each of them: pictures of at most `side` px, rows first."""
 
@@ -98,33 +109,72 @@ class ThumbnailLoader(QObject):
 
     def __init__(self, cache: ImageCache, side: int = SIDE, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._thread = _ThumbnailThread(cache, side)
+        self._cache, self._side = cache, side
+        self._thread = self._new_thread()
         self._wanted: set[Path] = set()
+        self._order: list[Path] = []
+        self._seen_reading: Path | None = None  # when the watch looked last
+        self._hanging: set[Path] = set()
         self._stopped = False
-        self._thread.done.connect(self._on_done)
-        self._thread.broken.connect(self._on_broken)
+        self._watch = QTimer(self, interval=STUCK_MS)
+        self._watch.timeout.connect(self._replace_stuck)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.stop)  # a thread that outlives its QThread ends the process
+
+    def _new_thread(self) -> _ThumbnailThread:
+        thread = _ThumbnailThread(self._cache, self._side)
+        thread.done.connect(self._on_done)
+        thread.broken.connect(self._on_broken)
+        return thread
 
     def ask(self, paths: Iterable[Path | str]) -> None:
         """Make these, the first first; wishes that are not repeated here are dropped. [] drops all."""
         if self._stopped:
             return
         wishes = list(dict.fromkeys(Path(path) for path in paths))
-        self._wanted = set(wishes)
+        hanging = [path for path in wishes if path in self._hanging]
+        self._wanted, self._order = set(wishes), [path for path in wishes if path not in self._hanging]
+        for path in hanging:
+            QTimer.singleShot(0, self, lambda path=path: self._on_broken(path, _no_answer(path)))
         if not self._thread.isRunning():
-            if not wishes:
+            if not self._order:
                 return
             self._thread.start(QThread.Priority.LowestPriority)
-        self._thread.ask(wishes)
+        self._thread.ask(self._order)
+        self._seen_reading = None
+        self._watch.start()
 
     def stop(self) -> None:
-        """End the thread and wait for it: at most one block of work. Later wishes are ignored."""
+        """End the thread and wait for it, two seconds at most. Later wishes are ignored."""
         self._stopped = True
         self._wanted.clear()
+        self._watch.stop()
         self._thread.stop()
-        self._thread.wait()
+        if self._thread.isRunning() and not stuck.end(self._thread):
+            self._disconnect(self._thread)
+            self._thread = self._new_thread()  # never started
+
+    def _replace_stuck(self) -> None:
+        """Go on in another thread when the present file has been read since the watch looked last."""
+        path = self._thread.present()
+        if path is None and not self._wanted:
+            self._watch.stop()
+        stays, self._seen_reading = path is not None and path == self._seen_reading, path
+        if not stays or path is None:
+            return
+        hanging = self._thread
+        hanging.stop()
+        self._disconnect(hanging)
+        stuck.leave(hanging)
+        self._hanging.add(path)
+        self._thread = self._new_thread()
+        self._on_broken(path, _no_answer(path))
+        self.ask([path for path in self._order if path in self._wanted])
+
+    def _disconnect(self, thread: _ThumbnailThread) -> None:
+        thread.done.disconnect(self._on_done)
+        thread.broken.disconnect(self._on_broken)
 
     def _on_done(self, path: Path, picture: np.ndarray) -> None:
         if path in self._wanted:

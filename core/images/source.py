@@ -109,6 +109,8 @@ def open_source(path: Path | str) -> ImageSource:
         raise InputError(f"{path} does not exist.", "Check the name and the folder.", path)
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "Choose a file in it.", path)
+    if not path.is_file():
+        raise InputError(f"{path} is no file but a pipe or a device.", "Choose a file.", path)  # reading could hang
     if tiff.is_tiff(path):
         return TiffSource(path)
     if path.suffix.lower() in TIFF_SUFFIXES:

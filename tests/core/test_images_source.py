@@ -1,5 +1,6 @@
 """Sources and listings: what is found, in which order, and what is said when nothing is."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,10 @@ def test_real_packbits_tiff():
     image = source.read()
     assert image.shape == source.shape
     assert image.std() > 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mrc")
+    with pytest.raises(InputError, match=r"pipe\.mrc is no file"):
+        open_source(tmp_path / "pipe.mrc")

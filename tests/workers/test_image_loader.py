@@ -1,6 +1,9 @@
 """The loader: the latest request wins, errors arrive as sentences, threads end, the cache is shared."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,10 @@ from core.images import streamed
 from core.images.cache import ImageCache
 from core.images.pyramid import Cancelled
 from core.io.mrc import write_mrc
+from workers import stuck
 from workers.image_loader import ImageLoader
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -265,3 +271,112 @@ def test_frames_of_a_stack_are_prefetched_with_one_header(qtbot, loader, tmp_pat
     assert got.args[1].levels[0][0, 0] == 6
     assert loader._thread._cache.stats().hits == hits + 1
     assert opened == [path]
+
+
+@pytest.fixture
+def hanging(files, monkeypatch):
+    """The first file hangs whoever opens it, as one on a dead network disk does, until the end of the test."""
+    from core.images import source
+
+    open_source, entered, release = source.open_source, threading.Event(), threading.Event()
+
+    def hang(path):
+        if path == files[0]:
+            entered.set()
+            release.wait(60)
+        return open_source(path)
+
+    monkeypatch.setattr(source, "open_source", hang)
+    yield entered
+    release.set()
+    for thread in stuck._left:
+        thread.wait(10_000)
+
+
+def test_a_file_that_hangs_does_not_keep_others_from_being_shown(qtbot, loader, files, hanging):
+    loader._watch.setInterval(50)
+    old = loader._thread
+    loader.request(files[0])
+    assert hanging.wait(10)
+    for number in (1, 2):
+        with qtbot.waitSignal(loader.loaded) as got:
+            ticket = loader.request(files[number])
+        assert (got.args[0], got.args[1].name) == (ticket, f"m{number}.mrc")
+    assert old.isRunning()
+    assert stuck.any_left()
+    with qtbot.waitSignal(loader.failed) as told:  # asked for again it hangs no second thread
+        ticket = loader.request(files[0])
+    assert told.args[0] == ticket
+    assert "m0.mrc does not answer" in told.args[1].message
+    loader.prefetch([files[0], files[3]])
+    qtbot.waitUntil(lambda: loader._thread._cache.stats().items == 3)
+
+
+def test_a_neighbour_that_hangs_gives_way_too(qtbot, loader, files, hanging):
+    loader._watch.setInterval(50)
+    loader.prefetch([files[0]])
+    assert hanging.wait(10)
+    with qtbot.waitSignal(loader.loaded) as got:
+        loader.request(files[1])
+    assert got.args[1].name == "m1.mrc"
+
+
+def test_a_wish_for_the_slow_file_itself_waits(qtbot, loader, files, hanging):
+    loader._watch.setInterval(20)
+    loader.prefetch([files[0]])
+    assert hanging.wait(10)
+    thread = loader._thread
+    loader.request(files[0])
+    qtbot.waitUntil(lambda: not loader._watch.isActive())
+    assert loader._thread is thread
+    assert not stuck.any_left()
+
+
+def test_stopping_does_not_wait_for_what_hangs(qtbot, files, hanging, monkeypatch):
+    monkeypatch.setattr(stuck, "WAIT_MS", 50)
+    loader, answers = ImageLoader(ImageCache(64 << 20)), []
+    loader.failed.connect(lambda *answer: answers.append(answer))
+    loader.request(files[0])
+    assert hanging.wait(10)
+    old = loader._thread
+    loader.stop()
+    loader.stop()
+    assert not loader._thread.isRunning()
+    assert old.isRunning()
+    assert stuck.any_left()
+    assert answers == []
+
+
+def test_the_program_ends_although_a_thread_hangs(tmp_path):
+    program = """
+import sys, time
+from PySide6.QtCore import QCoreApplication, QTimer
+from core.images import source
+from core.images.cache import ImageCache
+from workers import stuck
+from workers.image_loader import ImageLoader
+from workers.thumbnail_loader import ThumbnailLoader
+from workers.task import run_task, wait_for_all
+stuck.WAIT_MS = 100
+app = QCoreApplication([])
+began = []
+def hang(*_):
+    began.append(1)
+    time.sleep(600)
+source.open_source = source.file_key = hang
+loader, thumbnails = ImageLoader(ImageCache(1 << 20)), ThumbnailLoader(ImageCache(1 << 20))
+loader.request("a.mrc")
+thumbnails.ask(["a.mrc"])
+run_task(hang, print, print)
+timer = QTimer()
+timer.timeout.connect(lambda: app.exit(7) if len(began) == 3 else None)
+timer.start(10)
+code = app.exec()
+wait_for_all(100)
+from app.startup import finish
+sys.exit(finish(code))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (7, "")

@@ -9,6 +9,7 @@ import pytest
 from core.images import preview
 from core.images.cache import ImageCache
 from core.io.mrc import write_mrc
+from workers import stuck
 from workers.thumbnail_loader import ThumbnailLoader
 
 
@@ -115,3 +116,27 @@ def test_an_empty_wish_drops_everything_and_stop_ends_it(qtbot, loader, files):
     loader.stop()
     loader.ask(files)
     assert not loader._thread.isRunning()
+
+
+def test_a_file_that_hangs_is_told_and_the_others_are_made(qtbot, loader, files, monkeypatch):
+    release, thumbnail = threading.Event(), preview.thumbnail
+
+    def hang(path, side, cancelled):
+        if path == files[1]:
+            release.wait(60)
+        return thumbnail(path, side, cancelled)
+
+    monkeypatch.setattr(preview, "thumbnail", hang)
+    loader._watch.setInterval(100)
+    loader.ask(files)
+    qtbot.waitUntil(lambda: len(loader.heard) == 5, timeout=10_000)
+    answers = dict(loader.heard)
+    assert "m1.mrc does not answer" in answers[files[1]]
+    assert all(isinstance(answers[path], np.ndarray) for path in files if path != files[1])
+    loader.heard.clear()
+    loader.ask([files[1]])
+    qtbot.waitUntil(lambda: len(loader.heard) == 1)
+    assert "does not answer" in loader.heard[0][1]
+    release.set()
+    for thread in stuck._left:
+        thread.wait(10_000)
