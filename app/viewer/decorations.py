@@ -38,7 +38,7 @@ def draw_scale_bar(
     """Bar with its length at the bottom left of `panel`, or the words "pixel size unknown"; returns where."""
     margin, pad = 10 * ratio, 6 * ratio
     text_height = QFontMetricsF(font).height()
-    panel = panel.intersected(_seen(model, panel))
+    panel = panel.intersected(seen_part(model, panel))
     bar = model.scale_bar(pixel_size_a, min(max(160 * ratio, panel.width() * 0.22), panel.width() * 0.45, 420 * ratio))
     if bar is None:
         top = panel.bottom() - margin - text_height - pad
@@ -56,7 +56,7 @@ def draw_scale_bar(
     return box.toAlignedRect()
 
 
-def _seen(model: ViewModel, panel: QRect) -> QRect:
+def seen_part(model: ViewModel, panel: QRect) -> QRect:
     """The part of `panel` that shows the image, no smaller than a scale bar needs."""
     x0, y0, x1, y1 = model.visible_rect()
     left, top = model.to_screen(x0, y0)

@@ -153,6 +153,11 @@ class ImageView(QWidget):
         return self._raw
 
     @property
+    def path(self) -> Path | None:
+        """The file of the picture."""
+        return self._path
+
+    @property
     def layers(self) -> list[BoxLayer]:
         """The marks shown."""
         return self.scene.layers
@@ -320,6 +325,7 @@ class ImageView(QWidget):
             automatic=self.automatic,
             pixel_size_a=scene.pixel_size_a,
             labels=(scene.caption,) if scene.caption else (),
+            labelled=True,  # the caption is in the picture
             layers=scene.layers,
             source=self._path,
         )

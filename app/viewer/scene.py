@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF, QRect, Qt
 from PySide6.QtGui import QFont, QPainter, QPalette
 
 from app.viewer.boxes import BoxLayer, draw_layers
-from app.viewer.decorations import device_font, draw_caption, draw_message, draw_scale_bar
+from app.viewer.decorations import device_font, draw_caption, draw_message, draw_scale_bar, seen_part
 from app.viewer.view_model import ViewModel
 from core.images.colour import Look
 from core.images.pyramid import Pyramid
@@ -154,7 +154,7 @@ class SingleScene(Scene):
             self.draw_marks(painter, device, device, style)
             fixed.append(self.draw_bar(painter, device, style))
             if self.caption:
-                margin = 8 * style.ratio
-                corner = QPointF(device.left() + margin, device.top() + margin)
+                margin, part = 8 * style.ratio, seen_part(self.model, device)  # on the picture: it is copied with it
+                corner = QPointF(part.left() + margin, part.top() + margin)
                 fixed.append(draw_caption(painter, self.caption, corner, style.scaled(), style.ratio))
         return fixed + self.draw_words(painter, device, style, self.pyramid is not None)

@@ -276,3 +276,15 @@ def test_the_user_can_give_the_pixel_size_of_a_folder(view, qtbot, tmp_path, mon
     assert "1.82 Å/px" in view._status.text()
     view.set_pyramid(build_pyramid(noise(seed=1), 3.0, "c.mrc"), path=tmp_path / "other" / "c.mrc")
     assert view.pyramid.pixel_size_a == 3.0
+
+
+def test_the_label_of_a_filter_is_in_the_copied_picture(view, qtbot):
+    view.model.set_zoom(0.4)
+    plain = rgb(view.grab_picture())
+    with qtbot.waitSignal(view.look.filtered):
+        view.look.set_band(Band(20.0))
+    labelled = rgb(view.grab_picture())
+    corner = (slice(5, 30), slice(5, 120))
+    assert plain.shape == labelled.shape
+    assert (labelled[corner] > 240).sum() > 50  # white letters on a shade
+    assert labelled[corner].mean() < 0.8 * plain[corner].mean()
