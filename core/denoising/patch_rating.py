@@ -25,8 +25,8 @@ MOST_GRID = 300  # windows that speak for a micrograph when no candidates are gi
 NATURAL = 0.03  # deviation of the log of the noise from place to place, as the ice grows thicker: no contamination
 # Differences that no network would notice, however sure they are: as a factor (log) or in noise sigmas.
 LEAST = {"uneven": 0.15, "blob": 0.15, "noise": 0.05, "texture": 0.15, "brightness": 0.1, "edge": 0.15}
-# Of a listed particle's response: a weaker one is not called a particle, a stronger one is, however much they scatter.
-LISTED_SHARES = (0.45, 0.55)
+# Of a listed particle's response: a weaker one is not called a particle, a stronger one is, unless noise reaches it.
+LISTED_SHARES = (0.45, 0.5)
 # Of a Gumbel distribution, in robust deviations from its median: how far a value lies that CHANCE exceed.
 GUMBEL_LIMIT = float((-np.log(-np.log1p(-CHANCE)) + np.log(np.log(2))) / (1.4826 * 0.7670))
 
@@ -236,9 +236,11 @@ def _extreme_limits(
             limits[name] = (middle, middle + max(tail * scale, LEAST.get(name, 1e-12)))
     search = background.search
     if search is not None and search.listed is not None:
-        usual, limit = limits["particle"]
+        # the noise between particles caps it: most candidates may lie on unlisted particles and must not be the norm
         low, high = (share * search.listed for share in LISTED_SHARES)
-        limits["particle"] = (usual, max(limit, low) if usual > low else min(max(limit, low), high))
+        cap = max(high, search.by_chance(background.box, CHANCE))
+        usual, limit = limits["particle"]
+        limits["particle"] = (min(usual, search.by_chance(background.box, 0.5)), max(low, min(limit, cap)))
     return limits
 
 
