@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.errors import versions
+from app.key_sheet import KeySheet, Section, as_text
 from app.widgets.labels import label
 from core.errors import AppError
 from core.jobs import rundir
@@ -76,9 +77,10 @@ COMPARISON = (
     ("G", "agreement of the two pictures (FRC)"),
     ("X", "exchange A and B (window of two images)"),
 )
+OTHER_BUTTONS = "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."
 
 
-def key_sheet(scheme_name: str = "") -> str:
+def key_sections(scheme_name: str = "") -> list[Section]:
     """All keys and gestures, the mouse buttons as the scheme in use has them."""
     from app.viewer.schemes import scheme, sheet
 
@@ -93,11 +95,12 @@ def key_sheet(scheme_name: str = "") -> str:
         ("Tools of the left button (Home)", TOOLS),
         ("Comparison (Predict, two images)", COMPARISON),
     )
-    width = max(len(how.format(**words)) for _, rows in parts for how, _ in rows) + 3
-    lines: list[str] = []
-    for title, rows in parts:
-        lines += [title, *(f"  {how.format(**words):{width}}{what}" for how, what in rows), ""]
-    return "\n".join([*lines, "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."])
+    return [(title, [(how.format(**words), what) for how, what in rows]) for title, rows in parts]
+
+
+def key_sheet(scheme_name: str = "") -> str:
+    """The sheet as text."""
+    return as_text(key_sections(scheme_name)) + f"\n{OTHER_BUTTONS}"
 
 
 def text_dialog(parent: QWidget, title: str, text: str) -> QPlainTextEdit:
@@ -126,7 +129,7 @@ def show_keys(parent: QWidget) -> None:
     """The key sheet, with the mouse buttons of the scheme in use."""
     session = getattr(parent, "session", None)
     name = str(session.settings.home.get("scheme", "")) if session is not None else ""
-    text_dialog(parent, "Keys and gestures", key_sheet(name))
+    KeySheet(key_sections(name), OTHER_BUTTONS, parent).open()
 
 
 def show_about(parent: QWidget) -> None:

@@ -211,7 +211,7 @@ class CompareScene(Scene):
                 self.cursor.draw(painter, self.model, panel, style.ratio)
         elif any(self.pyramids) and not self.message:
             text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
-            fixed.append(draw_message(painter, text, clip, style.scaled(), style.palette, False))
+            fixed.append(draw_message(painter, text, clip, style.scaled(), False))
         fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
         painter.restore()
         return fixed
@@ -239,7 +239,7 @@ class CompareScene(Scene):
             if self.message:
                 return []
             text = "The difference needs both pictures, of the same size"
-            return [draw_message(painter, text, device, style.scaled(), style.palette, False)]
+            return [draw_message(painter, text, device, style.scaled(), False)]
         self.draw_marks(painter, device, device, style)
         bar = self._bar(painter, self.common_pixel_size(), device, style)
         fixed = [bar, self._label(painter, self.captions()[0], device, style)]

@@ -251,9 +251,6 @@ class CompareView(QWidget):
 
     def _on_panel_toggled(self, name: str, on: bool) -> None:
         (self.panels.show_panel if on else self.panels.hide_panel)(name)
-        if on and self.splitter.sizes()[1] == 0:
-            side = min(52 * self.fontMetrics().averageCharWidth(), self.width() // 2)
-            self.splitter.setSizes([self.width() - side, side])
 
     def _show_panels(self) -> None:
         pairs = zip(self.scene.names(), self.scene.labels, strict=True)

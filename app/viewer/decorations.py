@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPalette
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 
 from app import theme
 from app.viewer.view_model import ViewModel
@@ -66,7 +66,7 @@ def seen_part(model: ViewModel, panel: QRect) -> QRect:
     return part if wide_enough else panel
 
 
-def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, palette: QPalette, over: bool) -> QRect:
+def draw_message(painter: QPainter, text: str, panel: QRect, font: QFont, over: bool) -> QRect:
     """A sentence in the middle of `panel`: on a shade when a picture is below (`over`); returns where."""
     painter.setFont(font)
     flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap

@@ -304,10 +304,6 @@ class ImageView(QWidget):
 
     def _on_panel_toggled(self, name: str, on: bool) -> None:
         (self.panels.show_panel if on else self.panels.hide_panel)(name)
-        if on and self.splitter.sizes()[1] == 0:
-            unit = self.fontMetrics().averageCharWidth()
-            side = min(52 * unit, self.width() // 2)
-            self.splitter.setSizes([self.width() - side, side])
 
     def _exportable(self) -> Exportable | None:
         from app.viewer.export import Exportable

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -30,6 +30,8 @@ from core.errors import AppError
 from core.images.pyramid import Pyramid
 from core.images.statistics import Group, as_text, describe
 
+Index = QModelIndex | QPersistentModelIndex
+_ROOM = 8  # logical pixels of a cell beside its text
 _EMPTY = "Open a micrograph to see its header and statistics."
 
 
@@ -48,9 +50,19 @@ class _Table(QTreeWidget):
 class _Breakable(QStyledItemDelegate):
     """Long paths and names may be broken behind their separators too."""
 
-    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+    def initStyleOption(self, option: QStyleOptionViewItem, index: Index) -> None:
         super().initStyleOption(option, index)
+        option.features |= QStyleOptionViewItem.ViewItemFeature.WrapText
         option.text = re.sub(r"(?<=[/\\_.:,])(?=[^\s\d])", "\u200b", option.text)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        size, whole = super().sizeHint(option, index), QStyleOptionViewItem(option)
+        self.initStyleOption(whole, index)
+        tree = self.parent()
+        width = tree.columnWidth(index.column()) - _ROOM if isinstance(tree, QTreeWidget) else 0
+        room = QRect(0, 0, max(1, width), 1 << 20)
+        high = whole.fontMetrics.boundingRect(room, int(Qt.TextFlag.TextWordWrap), whole.text).height()
+        return QSize(size.width(), max(size.height(), high))
 
 
 class InfoPanel(QWidget):

@@ -120,7 +120,7 @@ class Scene:
         """The message, if there is one."""
         if not self.message:
             return []
-        return [draw_message(painter, self.message, device, style.scaled(1.3), style.palette, over)]
+        return [draw_message(painter, self.message, device, style.scaled(1.3), over)]
 
 
 class SingleScene(Scene):

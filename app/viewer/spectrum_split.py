@@ -5,7 +5,7 @@ Who drags the handle decides the share for all such panels until the window clos
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QSplitter, QWidget
 
@@ -20,6 +20,7 @@ class SpectrumSplit(QSplitter):
         self.setChildrenCollapsible(False)
         self.setHandleWidth(7)  # with a hairline alone nobody finds it
         self.setObjectName("cards")
+        self._curve = curve
         self.addWidget(picture)
         self.addWidget(curve)
         handle = self.handle(1)
@@ -30,7 +31,7 @@ class SpectrumSplit(QSplitter):
     def share(self) -> None:
         """Give both their height: as the user chose, otherwise the picture as high as it is wide."""
         room = self.height() - self.handleWidth()
-        least = self.widget(1).minimumSizeHint().height()
+        least = self._curve.minimumSizeHint().height()
         high = round(_share["picture"] * room) if _share else min(self.width(), room - least)
         self.setSizes([max(1, high), max(1, room - high)])
 
@@ -42,10 +43,10 @@ class SpectrumSplit(QSplitter):
         super().resizeEvent(event)
         self.share()
 
-    def eventFilter(self, watched: object, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A double click on the handle forgets the user's share."""
         if event.type() == QEvent.Type.MouseButtonDblClick and watched is self.handle(1):
             _share.clear()
             self.share()
             return True
-        return super().eventFilter(watched, event)  # pyright: ignore[reportArgumentType]
+        return super().eventFilter(watched, event)

@@ -230,6 +230,24 @@ def test_long_names_keep_what_differs() -> None:
     assert set(model.shorter(0)) == {"alone.mrc"}
 
 
+def test_a_column_without_texts_leaves_its_room(qtbot) -> None:
+    from app.widgets.micrograph_list import MicrographList
+
+    counts: dict[str, str] = {}
+    table = MicrographList([("Noise", lambda file: counts.get(file.name, ""), "boxes")])
+    qtbot.addWidget(table)
+    table.set_files([Path("a.mrc"), Path("b.mrc")])
+    assert table.isColumnHidden(1)
+    counts["b.mrc"] = "3"
+    table.files_model.refresh()
+    assert not table.isColumnHidden(1)
+    counts.clear()
+    table.files_model.refresh()
+    assert not table.isColumnHidden(1), "it does not come and go while boxes are picked"
+    table.set_files([Path("c.mrc")])
+    assert table.isColumnHidden(1)
+
+
 def test_a_refused_run_leaves_the_earlier_result(qtbot, session, micrographs: Path, tmp_path: Path) -> None:
     """What can be seen to be wrong is marked before anything starts; a taken folder offers a free one."""
     from app.tabs.train import TrainTab

@@ -437,3 +437,26 @@ def test_a_folder_that_cannot_be_written_is_told_and_tried_again(qtbot, tmp_path
         file.open(tmp_path / "file" / "flags.json")
         file.flags.set(["a.mrc"], "keep")
     assert file.flags.dirty or file._timer.isActive()
+
+
+def test_names_with_another_end_than_most_keep_what_differs(host):
+    from app.widgets.short_names import short_names
+
+    names = ["May08_03.05.02.bin_avg", "May08_03.05.02.bin_frame", "May08_03.15.02.bin_avg", "May08_05.31.00.bin_avg"]
+    assert [core for _, core in short_names(names)] == ["…03.05.02…", "…03.05.02…frame", "…03.15.02…", "…05.31.00…"]
+    cores = [core for _, core in short_names([f"{name}.mrc" for name in names])]
+    assert cores == ["…03.05.02…", "…03.05.02…frame…", "…03.15.02…", "…05.31.00…"]
+    pairs = [f"x_{n}_{kind}" for n in (1, 2) for kind in ("raw", "den")]
+    assert [core for _, core in short_names(pairs)] == pairs
+    assert short_names(["one.mrc"]) == [("one.mrc", "one.mrc")]
+
+
+def test_the_scroll_bar_is_there_only_when_something_can_be_scrolled(host):
+    bar, height = host.strip.list.horizontalScrollBar(), host.strip.height()
+    host.strip.set_files(files(2))
+    QApplication.processEvents()
+    assert not bar.isVisible()
+    host.strip.set_files(files(100))
+    QApplication.processEvents()
+    assert bar.isVisible()
+    assert host.strip.height() == height

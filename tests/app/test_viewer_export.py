@@ -164,7 +164,7 @@ def test_what_is_seen_is_saved_with_the_size_of_a_screen_pixel(exportable, tmp_p
     [
         ("May08_03.05.02.mrc", (), ExportOptions(), "May08_03.05.02_view.png"),
         ("mrc/m 1.mrc.gz", (), ExportOptions(whole=True, format="tiff"), "m-1_picture.tif"),
-        ("m.tif", ("denoised: for seeing", "low-pass 20 Å"), ExportOptions(True), "m_denoised_low-pass-20-Å_picture.png"),
+        ("m.tif", ("denoised: seen", "low-pass 20 Å"), ExportOptions(True), "m_denoised_low-pass-20-Å_picture.png"),
         ("m.mrc", (), ExportOptions(True, "tiff32"), "m_values.tif"),
         ("", (), ExportOptions(), "picture_view.png"),
     ],

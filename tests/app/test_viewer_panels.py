@@ -252,6 +252,41 @@ def test_a_hidden_panel_computes_nothing_until_it_is_seen(qtbot) -> None:
     wait_spectrum(qtbot, panel)
 
 
+def test_the_picture_is_as_wide_as_the_panel_and_the_handle_is_remembered(qtbot, spectrum) -> None:
+    from app.viewer import spectrum_split
+
+    image = build_pyramid(waves(600, 600, 16), 1.0)
+    spectrum.set_image(image)
+    wait_spectrum(qtbot, spectrum)
+    assert spectrum.picture.height() == spectrum.picture.width()
+    spectrum.resize(360, 380)
+    QApplication.processEvents()
+    assert spectrum.plot.height() >= spectrum.plot.minimumSizeHint().height(), "the curve keeps its least height"
+    spectrum.resize(360, 720)
+    handle = spectrum.split.handle(1)
+    start = handle.rect().center()
+    QTest.mousePress(handle, Qt.MouseButton.LeftButton, NONE, start)
+    QTest.mouseMove(handle, start - QPoint(0, 100))
+    QTest.mouseRelease(handle, Qt.MouseButton.LeftButton, NONE, start - QPoint(0, 100))
+    chosen = spectrum.picture.height()
+    assert chosen < 300
+    other = SpectrumPanel()
+    shown(qtbot, other)
+    assert abs(other.picture.height() - chosen) <= 2, "another panel of the session"
+    QTest.mouseDClick(other.split.handle(1), Qt.MouseButton.LeftButton)
+    assert other.picture.height() == other.picture.width()
+    assert not spectrum_split._share
+
+
+def test_the_axis_of_the_curve_has_no_factor_of_a_thousand(qtbot, spectrum) -> None:
+    spectrum.set_image(build_pyramid(noise(600, 600), 1.0))
+    wait_spectrum(qtbot, spectrum)
+    wait_curves(qtbot, spectrum.plot)
+    spectrum.rings.setText("30")
+    spectrum._show_rings()  # drawn once more, with the label visible
+    assert spectrum.plot._plot.getAxis("left").autoSIPrefixScale == 1.0
+
+
 # -- agreement of two images ----------------------------------------------------------------------------
 
 
@@ -393,6 +428,19 @@ def test_header_and_statistics_are_shown_and_copied(qtbot, info, tmp_path: Path)
     qtbot.keyClick(info.table, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClick(info.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QApplication.clipboard().text().splitlines()[1].startswith("Size\t")
+
+
+def test_long_values_are_wrapped_not_cut(qtbot, info, tmp_path: Path) -> None:
+    folder = tmp_path / ("a_rather_long_name_of_a_folder_" * 4)
+    folder.mkdir()
+    write_mrc(folder / "m.mrc", noise(64, 64), pixel_size_a=1.0)
+    info.set_image(folder / "m.mrc", None)
+    qtbot.waitUntil(lambda: bool(info.groups), timeout=10_000)
+    info.table.doItemsLayout()
+    line = info.table.findItems("Folder", Qt.MatchFlag.MatchExactly)[0]
+    low = info.table.findItems("Format", Qt.MatchFlag.MatchExactly)[0]
+    assert info.table.visualItemRect(line).height() > 2 * info.table.visualItemRect(low).height()
+    assert line.toolTip(1) == line.text(1) == str(folder)
 
 
 def test_the_last_image_is_described(qtbot, info) -> None:

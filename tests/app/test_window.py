@@ -181,13 +181,23 @@ def test_missing_qt_libraries_become_a_sentence(monkeypatch) -> None:
 
 
 def test_help_dialogs_open(qtbot, window) -> None:
-    from PySide6.QtWidgets import QPlainTextEdit
+    from PySide6.QtWidgets import QLabel, QPlainTextEdit
 
-    for show, word in ((dialogs.show_keys, "Ctrl+Shift+Z"), (dialogs.show_about, "BSD 3-Clause")):
-        show(window)
-        dialog = QApplication.activeModalWidget()
-        assert word in dialog.findChild(QPlainTextEdit).toPlainText()
-        dialog.close()
+    dialogs.show_about(window)
+    dialog = QApplication.activeModalWidget()
+    assert "BSD 3-Clause" in dialog.findChild(QPlainTextEdit).toPlainText()
+    dialog.close()
+    dialogs.show_keys(window)
+    dialog = QApplication.activeModalWidget()
+    assert "Ctrl+Shift+Z" in dialog.text()
+    assert any("Ctrl+Shift+Z" in part.text() for part in dialog.findChildren(QLabel) if part.isVisible())
+    qtbot.keyClicks(dialog.search, "undo")
+    assert "Ctrl+Shift+Z" in dialog.text()
+    assert "quit" not in dialog.text()
+    assert not any("quit" in part.text() for part in dialog.findChildren(QLabel) if part.isVisible())
+    qtbot.keyClicks(dialog.search, " nonsense")
+    assert dialog._nothing.isVisible()
+    dialog.close()
     runs = dialogs.RunsDialog(window, rundir.runs_root(), window.show_run)
     runs.open()
     qtbot.waitUntil(lambda: "none yet" in runs._where.text(), timeout=5000)
