@@ -21,6 +21,7 @@ CHUNK_BYTES = 4 << 20  # of float32 read at once: some milliseconds
 MOST_IN_CHUNK = 64
 CACHE_BYTES = 64 << 20
 SAMPLE = 16  # images from which a common contrast is taken
+LARGEST = np.float32(1e30)  # of a value: beyond is damage, of which no sums can be made
 LEAST_SIDE = 12  # px of a smoothed image
 
 Read = Callable[[int, int], np.ndarray]
@@ -56,8 +57,8 @@ def reduced(images: np.ndarray, factor: int) -> np.ndarray:
     from core.images.gallery import binned  # reads files too: not needed before there are images
 
     images = np.asarray(images, np.float32)
-    if not np.isfinite(images).all():
-        images = np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0)
+    if images.size and not (images.min() >= -LARGEST and images.max() <= LARGEST):
+        images = np.clip(np.nan_to_num(images, nan=0.0, posinf=0.0, neginf=0.0), -LARGEST, LARGEST)
     n, h, w = images.shape
     small = np.empty((n, -(-h // factor), -(-w // factor)), np.float32)
     binned(images, factor, small)

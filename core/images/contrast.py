@@ -6,6 +6,8 @@ image would show a fitted micrograph flat and grey.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 SAMPLE = 1_000_000
@@ -24,11 +26,11 @@ def auto_levels(image: np.ndarray, method: str = "percentile", limit: int = SAMP
 
     `percentile`: 0.5 and 99.5 %; `sigma`: mean -+ 3 standard deviations.
     """
-    sample = subsample(image, limit)
+    sample = subsample(image, limit).astype(np.float64)  # differences of float32 can leave its range
     if method == "percentile":
         low, high = (float(value) for value in np.percentile(sample, (LOW_PERCENT, HIGH_PERCENT)))
     elif method == "sigma":
-        mean, std = float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
+        mean, std = float(sample.mean()), float(sample.std())
         low, high = mean - SIGMAS * std, mean + SIGMAS * std
     else:
         raise ValueError(f"unknown method {method}")
@@ -71,6 +73,9 @@ def to_8bit(image: np.ndarray, black: float, white: float, gamma: float = 1.0, i
 
 
 def histogram(image: np.ndarray, low: float, high: float, bins: int = 128) -> np.ndarray:
-    """Counts of a subsample between `low` and `high`: what the contrast slider draws."""
-    sample = subsample(image, 1 << 16)  # runs in the window's thread: a few milliseconds
+    """Counts of a subsample between `low` and `high`: what the contrast slider draws. Zeros for no such range."""
+    reach = max(abs(low), abs(high))
+    if not math.isfinite(reach) or not high - low > 4 * bins * np.spacing(reach):
+        return np.zeros(bins, np.int64)
+    sample = subsample(image, 1 << 16).astype(np.float64)  # runs in the window's thread: a few milliseconds
     return np.histogram(sample, bins=bins, range=(low, high))[0]

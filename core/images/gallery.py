@@ -15,6 +15,8 @@ from core.images.pyramid import Cancelled
 from core.images.source import ImageSource, open_source
 from core.io.rows import BLOCK_BYTES, open_rows
 
+_LARGEST = np.float32(1e30)
+
 
 def montage_frames(
     path: Path | str,
@@ -48,6 +50,7 @@ def montage_frames(
                 stop = min(start + several, count)
                 block = buffer[: (stop - start) * ny]
                 reader.read(start * ny, block)
+                _tame(block)
                 binned(block.reshape(-1, ny, nx), bin, frames[start:stop])
     for frame in frames:
         fine = np.isfinite(frame)
@@ -62,12 +65,20 @@ def _read_singly(
     for number in range(len(frames)):
         _check(cancelled)
         image = source.read(first + number, cancelled)
+        _tame(image)
         binned(image[None], bin, frames[number : number + 1])
 
 
 def _check(cancelled: Callable[[], bool] | None) -> None:
     if cancelled is not None and cancelled():
         raise Cancelled
+
+
+def _tame(images: np.ndarray) -> None:
+    """Cut damage off, in place: sums of what is left stay finite. NaN and infinities stay and are seen to later."""
+    if not (images.min() >= -_LARGEST and images.max() <= _LARGEST):
+        images[np.isfinite(images) & (images > _LARGEST)] = _LARGEST
+        images[np.isfinite(images) & (images < -_LARGEST)] = -_LARGEST
 
 
 def binned(images: np.ndarray, bin: int, out: np.ndarray) -> None:

@@ -26,6 +26,7 @@ TIME_S = 0.025  # of images up to 4096 x 4096, more in proportion to the side: r
 
 _RANGE_SAMPLE = 1 << 15
 _SIGMAS = 2.576  # half a range in standard deviations of Gaussian noise
+_HUGE = 1e15  # squares of such values leave float32: a damaged file, whose pixels are seen to when all are read
 _LEAST_SIDE = 32
 _DETAIL_NOISE = 0.75  # of the variance of white noise is not in its 2 x 2 means
 _FULL_BANDS = 16  # bands read whole, to learn what averaging fewer rows does to the grey range
@@ -61,8 +62,10 @@ def preview_pyramid(
     with open_rows(layout) as reader, np.errstate(invalid="ignore", over="ignore"):
         bands = _Bands(layout, reader, side, stop)
         bands.read(min(most_rows or side, max(1, side // 2)), time_s * max(1.0, math.sqrt(ny * nx) / 4096))
+        first, group = bands.means()
+        if max(float(first.max()), -float(first.min())) > _HUGE:
+            return None
         error = bands.range_error()
-    first, group = bands.means()
     levels = [first]
     while max(levels[-1].shape) > TOP_SIDE:
         levels.append(halve(levels[-1], stop))

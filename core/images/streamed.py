@@ -21,7 +21,7 @@ from core.images.pyramid import (
     ranges_of,
 )
 from core.images.source import ImageSource
-from core.io.mrc import replace_not_finite
+from core.io.mrc import LARGEST, replace_not_finite
 from core.io.rows import RowLayout, open_rows
 
 _DEPTH = 2  # levels made of a block at once; the calls for smaller ones cost more than the memory they spare
@@ -61,11 +61,16 @@ def _read_levels(layout: RowLayout, stop: Callable[[], bool]) -> list[np.ndarray
                 halve_rows(block, half, scratch)
                 block = half
         _halve_rest(levels, depth, stop)
-    # A mean is finite only when all its pixels are: one look at the last level for the normal case.
-    if layout.dtype.kind == "f" and not np.isfinite(levels[-1]).all():
+    if layout.dtype.kind == "f" and not _is_sane(levels):
         replace_not_finite(levels[0], layout.path)
         _halve_rest(levels, 0, stop)
     return levels
+
+
+def _is_sane(levels: list[np.ndarray]) -> bool:
+    """A mean is finite only when all its pixels are, and at least a part of each: the last level tells."""
+    part = 4.0 ** (len(levels) - 1)
+    return max(float(levels[-1].max()), -float(levels[-1].min())) * part <= float(LARGEST)  # NaN is not
 
 
 def _halve_rest(levels: list[np.ndarray], done: int, stop: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ from core.io.mrc_write import MrcStackWriter, write_mrc
 from core.io.rows import RowLayout, open_rows, read_rows
 
 __all__ = [
+    "LARGEST",
     "MrcInfo",
     "MrcStackWriter",
     "image_rows",
@@ -31,6 +32,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+LARGEST = np.float32(1e37)
 BLOCK_BYTES = 4 << 20  # one conversion: short enough to leave the interpreter lock to the window
 
 
@@ -121,20 +123,25 @@ def read_image(path: Path | str, index: int = 0, cancelled: Callable[[], bool] |
 
 
 def replace_not_finite(image: np.ndarray, path: Path | str = "image") -> np.ndarray:
-    """Put the finite median where `image` (ny, nx) is NaN or infinite, in place; log how many."""
-    bad = 0
+    """Put the finite median where `image` (ny, nx) is NaN or infinite, in place; log how many.
+
+    Values beyond +-LARGEST, which are damage too, become that: four of them can be added.
+    """
     rows = max(1, BLOCK_BYTES // (image.shape[1] * 4))
     blocks = [image[top : top + rows] for top in range(0, image.shape[0], rows)]
-    # A sum is finite only when every term is: one cheap pass for the normal case.
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspects = [block for block in blocks if not np.isfinite(block.sum(dtype=np.float64))]
+    suspects = [block for block in blocks if not (block.min() >= -LARGEST and block.max() <= LARGEST)]
     if not suspects:
         return image
     finite = image[np.isfinite(image)]
-    median = np.float32(np.median(finite)) if finite.size else np.float32(0)
+    median = np.float32(np.median(finite.astype(np.float64))) if finite.size else np.float32(0)
+    bad = 0
     for block in suspects:
         wrong = ~np.isfinite(block)
         bad += int(wrong.sum())
         block[wrong] = median
-    log.warning("%s: %d pixels are NaN or infinite; replaced by the median %g", Path(path).name, bad, median)
+        np.clip(block, -LARGEST, LARGEST, out=block)
+    if bad:
+        log.warning("%s: %d pixels are NaN or infinite; replaced by the median %g", Path(path).name, bad, median)
+    else:
+        log.warning("%s: some values are beyond %g and taken for that", Path(path).name, LARGEST)
     return image

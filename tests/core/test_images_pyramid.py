@@ -1,17 +1,24 @@
 """Pyramids hold area means, resampling shows them, contrast and cache keep their promises."""
 
 import gc
+import math
 import tracemalloc
+import warnings
 
+import mrcfile
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.images.cache import ImageCache
-from core.images.contrast import auto_levels, to_8bit
+from core.images.contrast import auto_levels, histogram, to_8bit
+from core.images.gallery import montage_frames
+from core.images.preview import preview_pyramid
 from core.images.pyramid import Cancelled, build_pyramid, halve
 from core.images.resample import level_for, sample_window, zoomed_size
+from core.images.source import open_source
+from core.images.streamed import load_pyramid
 
 
 def area_mean(image, factor):
@@ -208,3 +215,44 @@ def test_room_is_made_before_a_value_is_built():
     cache.make_room(50)
     assert cache.stats().used_bytes <= 50
     assert "c" in cache
+
+
+HUGE = ("both signs", "one pixel", "with not a number", "one sign", "everything")
+
+
+@pytest.mark.parametrize("kind", HUGE)
+@pytest.mark.parametrize("side", [200, 1100, 2300])
+@pytest.mark.filterwarnings("error")
+def test_values_at_the_end_of_float32_make_finite_levels_and_ranges(tmp_path, kind, side):
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(side, side)).astype(np.float32)
+    if kind == "one pixel":
+        image[7, 9] = 3e38
+    elif kind == "everything":
+        image[:] = -3.4e38
+    else:
+        image = np.where(rng.random(image.shape) > 0.5, 3e38, -3e38 if kind == "both signs" else 0).astype(np.float32)
+        if kind == "with not a number":
+            image[rng.random(image.shape) > 0.9] = np.nan
+    path = tmp_path / "huge.mrc"
+    with mrcfile.new(path) as out, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        out.set_data(image)
+    source = open_source(path)
+    preview = preview_pyramid(source, smallest=0)
+    for pyramid in (load_pyramid(source), build_pyramid(source.read()), *([preview] if preview else [])):
+        assert all(np.isfinite(level).all() for level in pyramid.levels)
+        for level, (black, white) in zip(pyramid.levels, pyramid.grey_ranges, strict=True):
+            assert math.isfinite(black)
+            assert black < white < math.inf
+            counts = histogram(level, black - 0.6 * (white - black), white + 0.6 * (white - black))
+            assert counts.shape == (128,)
+    assert np.isfinite(montage_frames(path, bin=4)).all()
+    assert np.abs(load_pyramid(source).levels[0]).max() == np.float32(1e37)
+
+
+def test_a_histogram_of_no_range_is_empty():
+    image = np.full((20, 20), 1e9, np.float32)
+    for low, high in ((0.0, 0.0), (1e9, np.nextafter(1e9, 2e9)), (-math.inf, 1.0), (0.0, math.nan), (1.0, 0.0)):
+        assert histogram(image, low, high).tolist() == [0] * 128
+    assert histogram(image, 0.0, 2e9).sum() == 400
