@@ -273,11 +273,11 @@ def test_the_scheme_is_chosen_remembered_and_on_the_key_sheet(qtbot, home, windo
     from app import dialogs
 
     dialogs.show_keys(window)
-    from PySide6.QtWidgets import QPlainTextEdit
+    from app.key_sheet import KeySheet
 
-    sheets = [b for b in window.findChildren(QPlainTextEdit) if b.accessibleName() == "Keys and gestures"]
-    assert "mouse buttons of cellpose" in sheets[-1].toPlainText()
-    sheets[-1].window().close()
+    sheets = window.findChildren(KeySheet)
+    assert "mouse buttons of cellpose" in sheets[-1].text()
+    sheets[-1].close()
     assert dialogs.key_sheet("RELION") != dialogs.key_sheet("EMAN2")
 
 
