@@ -266,7 +266,7 @@ class GalleryGrid(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         try:
-            painter.fillRect(event.rect(), self.palette().color(QPalette.ColorRole.Base))
+            painter.fillRect(event.rect(), theme.stage())
             if not self.count:
                 painter.setPen(theme.colour("muted"))
                 painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), self.message)
