@@ -7,10 +7,11 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.errors import AppError
-from core.io.flags import Flags, read_flags, write_flags
+from core.io.flags import Flags, FlagWriter, free_name, read_flags
 from workers.task import run_task
 
 AUTOSAVE_MS = 1000
+FLUSH_WAIT_S = 3.0  # for a write that is going on
 
 
 class FlagFile(QObject):
@@ -23,24 +24,30 @@ class FlagFile(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.flags = Flags()
-        self.path: Path | None = None
-        self._saving = False
+        self._writer: FlagWriter | None = None
+        self._number = 0  # of writes
+        self._saving = 0  # writes that are going on
         self._ticket = 0
         self._timer = QTimer(self, interval=AUTOSAVE_MS, singleShot=True)
         self._timer.timeout.connect(self._save)
         self.flags.subscribe(lambda _: self._timer.start() if self.flags.dirty else None)
 
+    @property
+    def path(self) -> Path | None:
+        """Where the flags are saved; None while they are read."""
+        return self._writer.path if self._writer is not None else None
+
     def open(self, path: Path) -> None:
         """Save what waits, then show the flags of another file; `opened` follows."""
         self.flush()
         self._ticket += 1
-        ticket, self.path = self._ticket, None
+        ticket, self._writer = self._ticket, None
         self.flags.load({})
 
         def show(flags: dict[str, str]) -> None:
             if ticket == self._ticket:
                 since = self.flags.as_dict()  # given while the file was being read
-                self.path = path
+                self._writer = FlagWriter(path, flags)
                 self.flags.load(flags)
                 for key, flag in since.items():
                     self.flags.set([key], flag)
@@ -49,43 +56,60 @@ class FlagFile(QObject):
         def fail(err: AppError) -> None:
             if ticket == self._ticket:
                 self.failed.emit(err)
-                self.path = _free_name(path)
+                self._writer = FlagWriter(free_name(path), {})
                 self._timer.start()
 
         run_task(lambda: read_flags(path), show, fail, self)
 
     def _save(self) -> None:
+        writer = self._writer
         if self._saving:
             self._timer.start()
             return
-        if self.path is None or not self.flags.dirty:
+        if writer is None or not self.flags.dirty:
             return
-        path, flags = self.path, self.flags.as_dict()
-        self.flags.dirty, self._saving = False, True
-        run_task(lambda: write_flags(path, flags), self._on_saved, self._on_failed, self)
+        sent, number = self._take()
+        self._saving += 1
 
-    def _on_saved(self, path: Path) -> None:
-        self._saving = False
-        self.saved.emit(path)
+        def done(held: dict[str, str] | None) -> None:
+            self._saving -= 1
+            self._on_saved(writer, sent, held)
 
-    def _on_failed(self, err: AppError) -> None:
-        self._saving, self.flags.dirty = False, True
-        self.failed.emit(err)
+        def fail(err: AppError) -> None:
+            self._saving -= 1
+            if writer is self._writer and number == self._number:  # else a newer write knows more
+                self.flags.dirty = True
+            self.failed.emit(err)
+
+        run_task(lambda: writer.write(sent, number), done, fail, self)
+
+    def _take(self) -> tuple[dict[str, str], int]:
+        """The flags to write now, and the number of this write."""
+        self.flags.dirty = False
+        self._number += 1
+        return self.flags.as_dict(), self._number
+
+    def _on_saved(self, writer: FlagWriter, sent: dict[str, str], held: dict[str, str] | None) -> None:
+        if held is None:
+            return
+        if writer is self._writer:  # others may have given flags meanwhile
+            changed = {key: held.get(key, "") for key in held.keys() | sent.keys()}
+            self.flags.adopt(
+                {k: f for k, f in changed.items() if f != sent.get(k, "") and self.flags.get(k) == sent.get(k, "")}
+            )
+        self.saved.emit(writer.path)
 
     def flush(self) -> None:
         """Write now what waits to be written (a small file: at the end, or before another is opened)."""
         self._timer.stop()
-        if self.path is None or not self.flags.dirty:
+        writer = self._writer
+        if writer is None or not (self.flags.dirty or self._saving):
             return
-        self.flags.dirty = False
+        sent, number = self._take()
         try:
-            write_flags(self.path, self.flags.as_dict())
+            held = writer.write(sent, number, FLUSH_WAIT_S)
         except AppError as err:
+            self.flags.dirty = True
             self.failed.emit(err)
         else:
-            self.saved.emit(self.path)
-
-
-def _free_name(path: Path) -> Path:
-    """The first of name-2, name-3, ... that is free."""
-    return next(n for i in range(2, 10000) if not (n := path.with_stem(f"{path.stem}-{i}")).exists())
+            self._on_saved(writer, sent, held)

@@ -5,10 +5,12 @@ No Qt. A key is the micrograph's name in the noise file. Saving by itself is app
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from core.errors import InputError
+from core.errors import InputError, ResourceError
 from core.io.atomic import write_json
 from core.io.json_file import read_json
 
@@ -46,6 +48,12 @@ class Flags:
         self._flags = {k: f for k, f in flags.items() if f}
         self._undo, self._redo, self.dirty = [], [], False
         self._tell(changed)
+
+    def adopt(self, flags: Mapping[str, str]) -> None:
+        """Take flags ("" for none) that others put into the file: no step for undo, nothing to save."""
+        dirty = self.dirty
+        self._put(flags)
+        self.dirty = dirty
 
     def set(self, keys: Iterable[str], flag: str) -> list[str]:
         """Give a flag ("" takes it away): one step for undo. Returns the keys that changed."""
@@ -114,3 +122,58 @@ def write_flags(path: Path, flags: Mapping[str, str]) -> Path:
     """Write flags, atomically."""
     write_json(path, {"format": _FORMAT, "version": 1, "flags": dict(sorted(flags.items()))})
     return path
+
+
+_locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # two windows may have one file open
+
+
+class FlagWriter:
+    """Writes the flags of one file, in any thread, one after another; what others changed there since is kept."""
+
+    def __init__(self, path: Path, known: Mapping[str, str]) -> None:
+        """`known`: what the file held when it was read."""
+        self.path = path
+        self._known = dict(known)
+        self._number = 0  # of the newest flags that were written
+
+    def write(self, flags: Mapping[str, str], number: int, wait_s: float = -1) -> dict[str, str] | None:
+        """Write those that differ from what was read or written last; returns what the file holds then.
+
+        None when flags of a higher `number` were written before. A file that cannot be read (any more) is left
+        alone: `path` is another one then. `wait_s`: how long to wait for a write that is going on, -1 for ever.
+        """
+        lock = _locks[self.path]
+        if not lock.acquire(timeout=wait_s):
+            raise ResourceError(f"{self.path.name} could not be written: its disk does not answer.", "Is it connected?")
+        try:
+            if number <= self._number:
+                return None
+            merged = self._merged(flags)
+            write_flags(self.path, merged)
+            self._known, self._number = merged, number
+            return dict(merged)
+        finally:
+            lock.release()
+
+    def _merged(self, flags: Mapping[str, str]) -> dict[str, str]:
+        if not self.path.exists():
+            return dict(flags)
+        try:
+            merged = read_flags(self.path)
+        except InputError:
+            self.path = free_name(self.path)
+            return dict(flags)
+        for key in self._known.keys() | flags.keys():
+            flag = flags.get(key, "")
+            if flag == self._known.get(key, ""):
+                continue
+            if flag:
+                merged[key] = flag
+            else:
+                merged.pop(key, None)
+        return merged
+
+
+def free_name(path: Path) -> Path:
+    """The first of name-2, name-3, ... that is free."""
+    return next(n for i in range(2, 10000) if not (n := path.with_stem(f"{path.stem}-{i}")).exists())
