@@ -16,6 +16,7 @@ ENOUGH = 6  # listed particles whose round mean is a better template than a disc
 REACH = 0.7  # diameters: radius of the template; a rim of background belongs to it
 OWN = 0.6  # diameters: what lies so near to a listed particle is that particle
 OUTSIDE = 0.3  # diameters: so far outside the image the centre of a particle may lie that reaches in
+BESIDE = 0.325  # diameters: so far outside a box the centre of a particle may lie that reaches in
 WIDE = 3.0  # diameters: brightness is taken off that changes over such distances
 GREYEST = 8.0  # robust deviations: gold and hot pixels count no more than this
 CELL = 8.0  # reduced px^2 within which noise gives one and the same response
@@ -67,7 +68,7 @@ class ParticleSearch:
         return float(-ndtri(-np.expm1(np.log1p(-chance) / cells))) * self.noise
 
     def _window(self, box: int) -> int:
-        side = box / self.factor + 0.5 * self._diameter
+        side = box / self.factor + 2 * BESIDE * self._diameter
         return 2 * int(side / 2) + 1
 
 
@@ -124,12 +125,12 @@ def _response(small: np.ndarray, template: np.ndarray, border: int) -> np.ndarra
     there = np.pad(np.ones_like(small), border)
     shape = [scipy.fft.next_fast_len(n + len(template), real=True) for n in image.shape]
     support = (template != 0).astype(np.float32)
-    kernels = [np.conj(scipy.fft.rfft2(k, shape)) for k in (template, template**2, support)]
-    planes = [scipy.fft.rfft2(p, shape) for p in (image, image**2, there)]
+    kernels = [np.conj(np.asarray(scipy.fft.rfft2(k, shape))) for k in (template, template**2, support)]
+    planes = [np.asarray(scipy.fft.rfft2(p, shape)) for p in (image, image**2, there)]
     half = len(template) // 2
 
     def compared(plane: int, kernel: int) -> np.ndarray:
-        whole = scipy.fft.irfft2(planes[plane] * kernels[kernel], shape)
+        whole = np.asarray(scipy.fft.irfft2(planes[plane] * kernels[kernel], shape))
         return np.roll(whole, (half, half), (0, 1))[: image.shape[0], : image.shape[1]]
 
     count = np.maximum(compared(2, 2), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from core.denoising.patch_measure import Measured, band_edges, spot_mask
 if TYPE_CHECKING:
     from core.denoising.patch_rating import Background
 
-# Code -> what a summary calls it, in the order in which equal reasons are told.
+# Code -> what a list of reasons calls several such places, in the order in which equal reasons are told.
 CODES = {
     "masked": "masked",
     "pixels": "hot or dead pixels",
@@ -25,8 +26,10 @@ CODES = {
     "texture": "other texture",
     "noise": "other noise",
 }
+_ONE = {"pixels": "hot or dead pixel", "edge": "edge", "particle": "unlisted particle", "blob": "spot"}
 
-LARGER = 1.6  # times a listed particle: no particle of this kind
+LINE = 58  # characters of a line in a tooltip
+LARGER = 1.35  # times a listed particle: no particle of this kind
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,32 @@ class Numbers:
 
 
 def in_words(code: str, i: int, numbers: Numbers) -> str:
-    """One sentence about patch i."""
+    """One short sentence about patch i, in one line."""
     return _SENTENCES[code](i, numbers)
 
 
+def counted(code: str, count: int) -> str:
+    """1 spot, 2 spots."""
+    return f"{count} {_ONE.get(code, CODES[code]) if count == 1 else CODES[code]}"
+
+
+def wrapped(text: str) -> str:
+    """The text in lines that fit a tooltip."""
+    return textwrap.fill(text, LINE, break_long_words=False)
+
+
+def _times(ratio: float) -> str:
+    """2.4 times, 12 times; without decimals where they mean nothing."""
+    return f"{ratio:.0f} times" if ratio >= 9.5 else f"{ratio:.2g} times"
+
+
 def _masked(i: int, n: Numbers) -> str:
-    return f"{n.measured.flat[i]:.0%} of its pixels equal their neighbours: a mask or a border."
+    return f"A mask or a border: {n.measured.flat[i]:.0%} of its pixels equal their neighbours."
 
 
 def _pixels(i: int, n: Numbers) -> str:
     usual = np.exp(n.background.limits["pixels"][0])
-    return f"A pixel lies {n.measured.spike[i]:.0f} sigma off (usual: {usual:.1f}): hot or dead pixels."
+    return f"Hot or dead pixels: one stands out {_times(n.measured.spike[i] / usual)} as far as usual."
 
 
 def _crystal(i: int, n: Numbers) -> str:
@@ -61,7 +79,7 @@ def _crystal(i: int, n: Numbers) -> str:
     ratio = np.where(spot_mask(box), n.measured.power[i] / n.background.power, 0.0)
     row, col = np.unravel_index(int(ratio.argmax()), ratio.shape)
     cycles = np.hypot(min(row, box - row), col)
-    return f"A sharp spot in its spectrum at a period of {_period(n, box / cycles)}: crystalline ice."
+    return f"Crystalline ice: a sharp spot in the power spectrum at {_period(n, box / cycles)}."
 
 
 def _period(n: Numbers, pixels: float, to: float | None = None) -> str:
@@ -75,16 +93,16 @@ def _period(n: Numbers, pixels: float, to: float | None = None) -> str:
 
 
 def _edge(i: int, n: Numbers) -> str:
-    return (
-        f"Its grey values change by {np.hypot(*n.slope[i]):.2g} sigma from side to side "
-        f"(usual: {np.hypot(*n.background.slope_scale):.1g}): the edge of carbon, ice or a particle."
-    )
+    times = np.hypot(*n.slope[i]) / np.hypot(*n.background.slope_scale)
+    return f"Brightness changes across the box, {_times(times)} as much as usual here: carbon or ice edge?"
 
 
 def _brightness(i: int, n: Numbers) -> str:
-    offset, scale = n.offset[i], n.background.brightness_scale
-    what, why = ("Darker", "carbon, thick ice or a particle") if offset < 0 else ("Brighter", "thin ice or a hole")
-    return f"{what} than the background around it by {abs(offset):.2g} sigma (usual: {scale:.1g}): {why}."
+    what, why = (
+        ("Darker", "carbon, thick ice or a particle?") if n.offset[i] < 0 else ("Brighter", "thin ice or a hole?")
+    )
+    times = abs(n.offset[i]) / n.background.brightness_scale
+    return f"{what} than its surroundings, {_times(times)} the usual difference: {why}"
 
 
 def _particle(i: int, n: Numbers) -> str:
@@ -92,22 +110,22 @@ def _particle(i: int, n: Numbers) -> str:
     listed = search.listed if search is not None else None
     score = float(n.extremes["particle"][i])
     if listed and score > LARGER * listed:
-        return f"In or beside it is something {score / listed:.1f} times as strong as a listed particle: ice or dirt."
+        return f"Something {_times(score / listed)} as strong as a listed particle is in or beside it: ice or dirt?"
     if listed:
-        return f"It looks like an unlisted particle: {score / listed:.0%} as strong as the listed ones."
+        return f"Looks like an unlisted particle: {score / listed:.0%} as strong as the listed ones."
     usual = n.background.limits["particle"][0]
-    return f"It looks like a particle: {score / max(usual, 1e-12):.1f} times the usual response at this diameter."
+    return f"Looks like a particle: {_times(score / max(usual, 1e-12))} the usual response at this diameter."
 
 
 def _blob(i: int, n: Numbers) -> str:
     colour = "dark" if n.measured.blob[i] < 0 else "bright"
     times = np.exp(n.extremes["blob"][i] - n.background.limits["blob"][0])
-    return f"A {colour} spot, {times:.1f} times as strong as chance makes: ice, gold, dirt or part of a particle."
+    return f"A {colour} spot, {_times(times)} as strong as usual here: ice, gold, dirt or a particle?"
 
 
 def _uneven(i: int, n: Numbers) -> str:
     times = np.exp(n.values[i, 0] - n.background.centre[0])
-    return f"Uneven: broad features are {times:.1f} times as strong as in clean patches (ice, carbon or a particle)."
+    return f"Uneven: broad features are {_times(times)} as strong as usual here. Ice, carbon or a particle?"
 
 
 def _texture(i: int, n: Numbers) -> str:
@@ -115,14 +133,18 @@ def _texture(i: int, n: Numbers) -> str:
     change = np.exp(n.values[i, 2 + band] - n.background.centre[2 + band]) - 1
     edges = band_edges(n.background.box)
     where = _period(n, n.background.box / edges[band + 1], n.background.box / edges[band])
-    why = "carbon or ice" if change > 0 else "another thickness, or an empty hole"
-    return f"{abs(change):.0%} {'more' if change > 0 else 'less'} power at periods of {where}: {why}."
+    why = "carbon or ice?" if change > 0 else "other ice thickness or an empty hole?"
+    return f"{_change(change, 'more', 'less')} detail of {where} than usual here: {why}"
 
 
 def _noise(i: int, n: Numbers) -> str:
     change = np.exp(n.values[i, 1] - n.background.centre[1]) - 1
-    what, why = ("stronger", "carbon, ice or a particle") if change > 0 else ("weaker", "an empty hole or a mask")
-    return f"Its noise is {abs(change):.0%} {what} than that of clean patches: {why}."
+    why = "carbon, ice or a particle?" if change > 0 else "an empty hole or a mask?"
+    return f"Noise {_change(change, 'stronger', 'weaker')} than usual here: {why}"
+
+
+def _change(change: float, more: str, less: str) -> str:
+    return f"{_times(1 + change)} {more}" if change > 2 else f"{abs(change):.0%} {more if change > 0 else less}"
 
 
 _SENTENCES = {

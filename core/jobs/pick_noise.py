@@ -126,8 +126,9 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     beside = refused_path(params.output)
     write_refused(beside, found.refused, params.box_size, CODES)
     ctx.step(len(micrographs), len(micrographs), "Done")
+    boxes = "box" if total == 1 else "boxes"
     return {
-        "summary": f"{total} noise boxes on {sum(c > 0 for c in counts.values())} of {len(micrographs)} "
+        "summary": f"{total} noise {boxes} on {sum(c > 0 for c in counts.values())} of {len(micrographs)} "
         f"micrographs; {_tally(reasons)}; written to {params.output}",
         "output": str(params.output),
         "boxes": total,
@@ -184,7 +185,8 @@ def _marks(params: PickNoiseParams, micrographs: list[Path]) -> tuple[dict[Path,
 
 def _nowhere(name: str, box: int, refused: int) -> str:
     if refused:
-        return f"{name} has no clean place for a box of {box} px: {refused} were refused."
+        were = "1 was" if refused == 1 else f"{refused} were"
+        return f"{name} has no clean place for a box of {box} px: {were} refused."
     return f"{name} has no free place for a box of {box} px."
 
 
@@ -202,12 +204,12 @@ def _nothing(params: PickNoiseParams, reasons: Counter[str]) -> InputError:
 
 def _tally(reasons: Counter[str]) -> str:
     """The refused places in words: 12 places refused (7 uneven, 3 crystalline ice, 2 unlisted particles)."""
-    from core.denoising.patch_words import CODES
+    from core.denoising.patch_words import counted
 
     total = sum(reasons.values())
     if not total:
         return "no place refused"
-    parts = ", ".join(f"{count} {CODES[code]}" for code, count in reasons.most_common())
+    parts = ", ".join(counted(code, count) for code, count in reasons.most_common())
     return f"{total} {'place' if total == 1 else 'places'} refused ({parts})"
 
 

@@ -11,6 +11,7 @@ import scipy.ndimage as ndi
 
 from core.denoising.patch_rating import learn_background, rate_at, rate_patches
 from core.denoising.patch_sets import rough_ones, roughness
+from core.denoising.patch_words import CODES, counted, wrapped
 from core.denoising.patches import pick_boxes
 
 SIGMA = 100.0
@@ -76,11 +77,11 @@ def hot(box: int) -> np.ndarray:
 
 
 CONTAMINANTS = {
-    "crystal": (crystal, {"crystal", "texture"}, "crystalline ice"),
-    "carbon edge": (edge, {"edge", "uneven"}, "sigma from side to side"),
-    "hot pixel": (hot, {"pixels"}, "hot or dead pixels"),
+    "crystal": (crystal, {"crystal", "texture"}, "Crystalline ice"),
+    "carbon edge": (edge, {"edge", "uneven"}, "Brightness changes across"),
+    "hot pixel": (hot, {"pixels"}, "Hot or dead pixels"),
     "gold": (lambda box: -4 * SIGMA * disc(0.1 * box), {"blob", "uneven"}, "dark spot"),
-    "thick ice": (lambda box: np.full((box, box), -1.0 * SIGMA), {"brightness"}, "Darker than the background around"),
+    "thick ice": (lambda box: np.full((box, box), -1.0 * SIGMA), {"brightness"}, "Darker than its surroundings"),
     "thin ice": (lambda box: np.full((box, box), 1.0 * SIGMA), {"brightness"}, "Brighter"),
     "particle": (lambda box: -0.9 * SIGMA * disc(0.4 * box), {"particle", "uneven", "blob"}, "particle"),
 }
@@ -102,7 +103,8 @@ def test_contaminants_are_refused_by_their_name(what, box):
     told = Counter(r.code for r in found if r.code)
     assert told.most_common(1)[0][0] in codes, told
     assert any(words in r.text for r in found)
-    assert all(r.text.endswith(".") and any(c.isdigit() for c in r.text) for r in found if not r.accepted)
+    assert all(r.text[-1] in ".?" and any(c.isdigit() for c in r.text) for r in found if not r.accepted)
+    assert all(len(line) < 60 for r in found for line in wrapped(r.text).split("\n"))
     near = {tuple(p) for p in places if np.abs(bad - p).max(axis=1).min() <= 1.5 * box}
     others = [r for p, r in zip(places, ratings, strict=True) if tuple(p) not in near]
     assert sum(not r.accepted for r in others) <= 0.06 * len(others) + 1
@@ -187,6 +189,70 @@ def test_boxes_keep_out_of_excluded_areas():
     assert np.abs(picked.centres - area.mean(axis=0)).max(axis=1).min() > 20
 
 
+def ring(radius: float) -> np.ndarray:
+    """A hollow shell in projection: dark rim, paler middle, a faint bright fringe."""
+    half = int(1.6 * radius)
+    offset = np.arange(-half, half + 1)
+    away = np.hypot(offset[:, None], offset[None])
+    rim = np.exp(-0.5 * ((away - 0.75 * radius) / (0.18 * radius)) ** 2)
+    return -rim - 0.3 * (away < 0.7 * radius) + 0.25 * np.exp(-0.5 * ((away - 1.25 * radius) / (0.12 * radius)) ** 2)
+
+
+def put_beyond(image: np.ndarray, x: int, y: int, stamp: np.ndarray) -> None:
+    """As put, also where a part of the stamp lies outside of the image."""
+    wide = np.pad(image, len(stamp))
+    put(wide, x + len(stamp), y + len(stamp), stamp)
+    image[:] = wide[len(stamp) : -len(stamp), len(stamp) : -len(stamp)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_crowd_of_unlisted_rings_at_the_border_is_not_the_norm(sign):
+    """More candidates lie on unlisted particles than on ice, some centres beyond the border; either contrast."""
+    size, radius, box = 1100, 40, 64
+    image = micrograph(size, 8)
+    rng = np.random.default_rng(4)
+    places = np.stack(np.meshgrid(np.arange(-10, size + 20, 92), np.arange(-10, size + 20, 92)), axis=-1).reshape(-1, 2)
+    places = places + rng.integers(-3, 4, places.shape)
+    ice = (np.abs(places - (700, 700)) < 190).all(axis=1)
+    for x, y in places[~ice]:
+        put_beyond(image, int(x), int(y), sign * 0.9 * SIGMA * ring(radius))
+    inside = ((places > 45) & (places < size - 45)).all(axis=1)
+    unlisted = ~ice & (~inside | (places.sum(axis=1) < 850))
+    picked = pick_boxes(image, places[~ice & ~unlisted], box, 80, 0, 500, rng, diameter=80.0)
+    on_particle = np.abs(picked.centres[:, None] - places[unlisted][None]).max(axis=2).min(axis=1) < box / 2 + 20
+    assert not on_particle.any()
+    on_ice = (np.abs(np.concatenate([picked.centres, picked.refused]) - (700, 700)) < 120).all(axis=1)
+    assert len(picked.refused) > 2 * len(picked.centres)  # the crowd prevails
+    assert on_ice.sum() >= 6
+    assert len(picked.centres) >= 0.85 * on_ice.sum()
+    assert np.mean([r.scores["particle"] > 1 for r in picked.ratings]) > 0.9  # whatever else they are told for
+
+
+@pytest.mark.parametrize("contrast", [0.0, 0.15, 0.6])
+def test_listed_particles_do_not_make_noise_suspect(contrast):
+    """Also where the list is wrong (nothing is there) or the particles drown in the noise."""
+    refused = total = 0
+    for seed in range(2):
+        image, rng = micrograph(1400, seed), np.random.default_rng(seed)
+        inner = grid(1400, 140)
+        inner = inner[((inner > 100) & (inner < 1300)).all(axis=1)]
+        listed = rng.permutation(inner)[:40]
+        for x, y in listed:
+            put(image, int(x), int(y), contrast * SIGMA * ring(42))
+        picked = pick_boxes(image, listed, 68, 84, 0, 10000, rng, diameter=84.0)
+        refused += len(picked.refused)
+        total += len(picked.refused) + len(picked.centres)
+    assert total > 300
+    assert refused <= 0.05 * total
+
+
+def test_reasons_are_counted_in_good_english():
+    assert counted("blob", 1) == "1 spot"
+    assert counted("blob", 2) == "2 spots"
+    assert counted("crystal", 1) == "1 crystalline ice"
+    assert all(counted(code, 3) == f"3 {words}" for code, words in CODES.items())
+
+
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "apoferritin_10146"
 
 
@@ -214,3 +280,20 @@ def test_human_picks_that_are_left_out_are_found_on_real_micrographs():
     assert hidden > 20
     assert missed <= 0.1 * hidden
     assert refused < 0.75 * between
+
+
+CORNER = [(952, 34), (1024, 34), (1096, 34), (922, 106), (994, 106), (1066, 106), (1138, 106), (952, 178)]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the development data set is not here")
+def test_a_corner_of_unlisted_rings_is_refused_on_a_real_micrograph():
+    from core.images.source import open_source
+    from core.io.coordinates import read_particles
+
+    image = open_source(REAL / "May08_03.05.02.bin_avg.mrc").read(0)
+    particles = next(iter(read_particles(REAL / "May08_03.05.02.coords.star").values()))
+    picked = pick_boxes(image, particles, 68, 84, 0, 100, np.random.default_rng([0, 0]), diameter=84.0)
+    assert not ((picked.centres[:, 0] > 850) & (picked.centres[:, 1] < 220)).any()
+    told = {tuple(c): r.code for c, r in zip(picked.refused, picked.ratings, strict=True)}
+    assert {told[place] for place in CORNER} == {"particle"}
+    assert len(picked.centres) >= 10  # the ice between the particles
