@@ -6,14 +6,13 @@ Nothing here depends on how many images there are, except one flag for each. Ima
 from __future__ import annotations
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QImage,
     QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPalette,
     QPen,
     QResizeEvent,
     QWheelEvent,
@@ -268,7 +267,7 @@ class GalleryGrid(QAbstractScrollArea):
         try:
             painter.fillRect(event.rect(), theme.stage())
             if not self.count:
-                painter.setPen(theme.colour("muted"))
+                painter.setPen(theme.colour("on_stage"))
                 painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), self.message)
                 return
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
@@ -279,6 +278,8 @@ class GalleryGrid(QAbstractScrollArea):
                     self._paint_cell(painter, index, cell)
         finally:
             painter.end()
+        if any(self._loader.image(index) is None for index in range(first, last + 1)):
+            QTimer.singleShot(0, self, lambda: self._loader.want_again(*self.seen()))
 
     def _paint_cell(self, painter: QPainter, index: int, cell: QRect) -> None:
         pixels = self._loader.image(index)
@@ -296,9 +297,9 @@ class GalleryGrid(QAbstractScrollArea):
             painter.setPen(theme.colour("on_accent"))
             painter.drawText(badge, int(Qt.AlignmentFlag.AlignCenter), "✓")
         if index == self._current and self.hasFocus():
-            painter.setPen(QPen(theme.colour("text"), 1, Qt.PenStyle.DashLine))
+            painter.setPen(QPen(theme.colour("on_stage"), 1, Qt.PenStyle.DashLine))
             painter.drawRect(cell.adjusted(-3, -3, 3, 3))
         if self.numbered:
-            painter.setPen(theme.colour("text" if self._chosen[index] else "muted"))
+            painter.setPen(theme.colour("on_stage"))
             words = QRect(cell.left(), cell.bottom() + 3, cell.width(), self.fontMetrics().height())
             painter.drawText(words, int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop), str(index + 1))
