@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FLAGS_NAME = "micrograph_flags.json"
 ROOMY = 900  # logical px of the screen's height: from there on the strip is shown unless it was closed
+_NO_STACK: tuple[int, tuple[int, int], float | None] = (1, (1, 1), None)
 
 
 class HomeView(QWidget):
@@ -50,6 +51,8 @@ class HomeView(QWidget):
         self._files: tuple[list[Path], Mapping[Path, str]] = ([], {})
         self._path: Path | None = None
         self._ticket = -1
+        self._stack = _NO_STACK  # images in the file that is shown, their shape and pixel size
+        self._of_stack = False  # the last request was for another image of the same stack
         self._build()
         self._connect()
         roomy = self.screen().availableGeometry().height() >= ROOMY
@@ -98,7 +101,7 @@ class HomeView(QWidget):
 
     def show_file(self, path: Path, neighbours: Sequence[Path]) -> None:
         """Load and show a file; then those around it are loaded in advance."""
-        self._path = path
+        self._path, self._of_stack, self._stack = path, False, _NO_STACK
         self.gallery_button.setChecked(False)
         self.view.set_message(f"Loading {path.name} …")
         if self.strip is not None:
@@ -108,6 +111,7 @@ class HomeView(QWidget):
 
     def _show_frame(self, index: int) -> None:
         if self._path is not None:
+            self._of_stack = True
             self._ticket = self.loader.request(self._path, index)
             self.loader.prefetch_frames(self._path, (index + 1, index + 2, index - 1))
 
@@ -118,21 +122,24 @@ class HomeView(QWidget):
     def _on_loaded(self, ticket: int, pyramid: Any) -> None:
         if ticket == self._ticket:
             self.view.set_pyramid(pyramid, path=self._path)
+            self._stack = (pyramid.n, pyramid.shape, pyramid.pixel_size_a)
             self.gallery_button.setVisible(pyramid.n > 1)
             self.loaded.emit(self.view.pyramid)
 
     def _on_failed(self, ticket: int, err: AppError) -> None:
         if ticket == self._ticket:
-            self.view.frames.stop()
-            self.view.set_pyramid(None)
-            self.gallery_button.hide()
+            frames = self.view.frames
+            frames.stop()
+            others = self._of_stack and frames.frames > 1 and frames.stack == self._path
+            self.view.set_pyramid(None, path=self._path if others else None)
+            self.gallery_button.setVisible(others)
             self.view.set_message(f"{err.message}\n{err.hint}")
 
     # -- gallery ------------------------------------------------------------------------------------------
 
     def _toggle_gallery(self, on: bool) -> None:
-        pyramid, path = self.view.pyramid, self._path
-        if not on or pyramid is None or path is None or pyramid.n < 2:
+        path, (n, shape, pixel_size_a) = self._path, self._stack
+        if not on or path is None or n < 2:
             self.pages.setCurrentWidget(self.view)
             self.gallery_button.setChecked(False)
             self.view.setFocus()
@@ -152,7 +159,7 @@ class HomeView(QWidget):
 
             return montage_frames(path, first, count)
 
-        self.gallery.set_stack(pyramid.n, pyramid.shape, read, path.name, pyramid.pixel_size_a)
+        self.gallery.set_stack(n, shape, read, path.name, pixel_size_a)
         self.pages.setCurrentWidget(self.gallery)
         self.gallery.setFocus()
 

@@ -87,6 +87,11 @@ class FrameBar(QWidget):
         return self._n
 
     @property
+    def stack(self) -> object:
+        """What names the stack, as given to `set_frames`."""
+        return self._stack
+
+    @property
     def playing(self) -> bool:
         """Whether the images go on by themselves."""
         return self.play.isChecked()

@@ -86,12 +86,13 @@ class GalleryLoader(QObject):
         self._levels: dict[int, tuple[float, float]] = {}  # by factor
         self._broken: set[int] = set()  # chunks that cannot be read
         self._wanted: list[int] = []  # chunks, the most wanted first
+        self._again: set[int] = set()  # chunks wanted once more since somebody moved
         self._busy = False
 
     def set_stack(self, stack: Stack | None) -> None:
         """Another stack; what was asked for the last one is forgotten."""
         self.stack, self._token = stack, next(_tokens)
-        self._levels, self._broken, self._wanted = {}, set(), []
+        self._levels, self._broken, self._wanted, self._again = {}, set(), [], set()
 
     def set_style(self, side: int, smooth: bool, common: bool) -> None:
         """For cells of `side` device pixels; contrast of each image, or common to all."""
@@ -116,8 +117,18 @@ class GalleryLoader(QObject):
     def _key(self, chunk: int) -> tuple:
         return ("gallery", self._token, chunk, self._factor, self._common)
 
+    def want_again(self, first: int, last: int) -> None:
+        """Images on the screen are missing although nobody moved: the cache let them go. Each is made once more."""
+        stack = self.stack
+        if stack is None or self._busy or last < first:
+            return
+        self._wanted = [c for c in range(first // stack.chunk, last // stack.chunk + 1) if c not in self._again]
+        self._again.update(self._wanted)
+        self._next()
+
     def want(self, first: int, last: int) -> None:
         """Images `first` .. `last` are on the screen; then those of a screen below and above are made too."""
+        self._again = set()
         stack = self.stack
         if stack is None or last < first:
             return
@@ -143,25 +154,27 @@ class GalleryLoader(QObject):
         def work() -> tuple:
             try:
                 found = levels or (_common_levels(stack, factor) if common else None)
-                images = prepare(_checked(stack, first, count), factor, found)
+                some, problem = _as_many(stack, first, count)
+                images = _filled(prepare(some, factor, found), count)
             except AppError as err:
-                return token, chunk, first, count, factor, None, None, err
-            return token, chunk, first, count, factor, found, images, key
+                return token, chunk, first, count, factor, None, None, err, key
+            return token, chunk, first, count, factor, found, images, problem, key
 
         run_task(work, self._on_made, self._on_bug, self)
 
     def _on_made(self, made: tuple) -> None:
-        token, chunk, first, count, factor, levels, images, rest = made
+        token, chunk, first, count, factor, levels, images, problem, key = made
         self._busy = False
         if token == self._token:
             if images is None:
                 self._broken.add(chunk)
-                self.failed.emit(rest)
             else:
                 if levels is not None:
                     self._levels[factor] = levels
-                self._cache.put(rest, images)
+                self._cache.put(key, images)
                 self.loaded.emit(first, count)
+            if problem is not None:
+                self.failed.emit(problem)
         self._next()
 
     def _on_bug(self, err: AppError) -> None:
@@ -176,8 +189,40 @@ def _checked(stack: Stack, first: int, count: int) -> np.ndarray:
     return images
 
 
+def _as_many(stack: Stack, first: int, count: int) -> tuple[np.ndarray, AppError | None]:
+    """The images, or those before the first that cannot be read, and what is wrong with that one."""
+    try:
+        return _checked(stack, first, count), None
+    except AppError as err:
+        if count == 1:
+            raise
+        problem = err
+    found: list[np.ndarray] = []
+    try:
+        while len(found) < count:
+            found.append(_checked(stack, first + len(found), 1))
+    except AppError as err:
+        problem = err
+    if not found:
+        raise problem
+    return np.concatenate(found), problem
+
+
+def _filled(images: np.ndarray, count: int) -> np.ndarray:
+    """Black images in place of those that are missing at the end."""
+    missing = count - len(images)
+    return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)]) if missing else images
+
+
 def _common_levels(stack: Stack, factor: int) -> tuple[float, float]:
     """(black, white) for all images, from some that are spread over the stack."""
-    places = np.unique(np.linspace(0, stack.n - 1, SAMPLE).astype(int))
-    some = np.concatenate([reduced(_checked(stack, int(place), 1), factor) for place in places])
-    return auto_levels(some.reshape(-1, some.shape[2]))
+    some = []
+    for place in np.unique(np.linspace(0, stack.n - 1, SAMPLE).astype(int)):
+        try:
+            some.append(reduced(_checked(stack, int(place), 1), factor))
+        except AppError:
+            if not some:
+                raise
+            break  # the stack is cut short
+    values = np.concatenate(some)
+    return auto_levels(values.reshape(-1, values.shape[2]))

@@ -181,7 +181,8 @@ class ImageView(QWidget):
     ) -> None:
         """Show a picture, or none. Zoom, place, contrast and filter stay; a picture of another size is fitted.
 
-        `name` and `pixel_size_a` None: those of the pyramid. `path`: its file, for header and saving.
+        `name` and `pixel_size_a` None: those of the pyramid. `path`: its file, for header and saving;
+        without a picture it says that one of its images is missing, and the others can still be chosen.
         """
         self._file = pyramid
         said = pixel_size.given_for(path)
@@ -197,7 +198,8 @@ class ImageView(QWidget):
         self._name = name or ""
         self.line.pixel_size_a = pixel_size_a
         self._show(pyramid, "", pixel_size_a)
-        self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0, path)
+        if pyramid is not None or path is None:
+            self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0, path)
         self.look.set_pictures([pyramid], pixel_size_a)
         if pyramid is None or pyramid.finest == 0:  # not for previews
             self.frames.frame_shown(pyramid.index if pyramid else 0)

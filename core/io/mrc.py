@@ -47,6 +47,22 @@ def _check_length(info: MrcInfo) -> None:
         )
 
 
+def _check_images(info: MrcInfo, index: int, count: int) -> None:
+    """Are these images there? Of a stack that is cut short those before can be seen."""
+    if info.shape[0] == 1:
+        _check_length(info)
+        return
+    there = max(0, info.path.stat().st_size - info.data_offset) // info.image_bytes
+    if index + count > there:
+        missing = max(there, index) + 1
+        raise InputError(
+            f"Image {missing} of {info.path} is missing: the file is cut short, "
+            f"{there} of its {info.shape[0]} images are there.",
+            "Copy it again from its source.",
+            info.path,
+        )
+
+
 def _check_memory(info: MrcInfo, needed: int) -> None:
     """A lying header in a small compressed file must not exhaust the machine."""
     import psutil
@@ -90,7 +106,7 @@ def open_mrc(path: Path | str) -> np.ndarray:
 def image_rows(info: MrcInfo, index: int = 0, count: int = 1) -> RowLayout:
     """Where the rows of `count` images from `index` on lie, as one tall image.
 
-    `InputError` when there are no such images or the file is cut short.
+    `InputError` when there are no such images or the file is cut short before their end.
     """
     if not 0 <= index <= index + count - 1 < info.shape[0]:
         raise InputError(
@@ -102,7 +118,7 @@ def image_rows(info: MrcInfo, index: int = 0, count: int = 1) -> RowLayout:
         if info.compressed:
             _check_memory(info, 4 * count * info.shape[1] * info.shape[2])
         else:
-            _check_length(info)
+            _check_images(info, index, count)
         opener = opener_of(info.path) if info.compressed else None
     offset = info.data_offset + index * info.image_bytes
     return RowLayout(info.path, offset, info.dtype, (count * info.shape[1], info.shape[2]), opener)

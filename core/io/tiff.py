@@ -5,6 +5,7 @@ Rows come in the order of the file, row 0 first; no flip is ever implied.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import numpy as np
 from core.errors import AppError, InputError
 from core.io.mrc import replace_not_finite
 from core.io.rows import BLOCK_BYTES, RowLayout, cut_short, read_rows
+
+_GREY = "Choose grey images."
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist.", "Check the name and the folder.", path) from exc
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError) as exc:
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, TypeError, struct.error) as exc:
         # tifffile raises all of these for damaged files and for compressions it lacks a decoder for.
         raise InputError(
             f"{path} cannot be read as TIFF: {exc}.", "Save it uncompressed, or convert it to MRC.", path
@@ -57,12 +60,18 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
 
     path = Path(path)
     with _explained(path), tifffile.TiffFile(path) as tif:
-        page = tif.pages[0]
-        shape = tuple(int(side) for side in page.shape)
-        dtype = page.dtype
         pages = len(tif.pages)
+        page = tif.pages[0] if pages else None
+        shape = tuple(int(side) for side in page.shape) if page is not None else ()
+        dtype = page.dtype if page is not None else None
+    if not shape or 0 in shape:
+        raise InputError(f"{path} holds no image.", "Copy it again from its source.", path)
+    if dtype is not None and dtype.kind == "b":
+        raise InputError(f"{path} is black and white (one bit per pixel), not a micrograph.", _GREY, path)
+    if dtype is not None and dtype.kind not in "uif":
+        raise InputError(f"{path} holds pixels of type {dtype}, which is no micrograph.", _GREY, path)
     if len(shape) != 2 or dtype is None or dtype.kind not in "uif":
-        raise InputError(f"{path} is a colour picture, not a micrograph.", "Choose grey images.", path)
+        raise InputError(f"{path} is a colour picture, not a micrograph.", _GREY, path)
     return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
 
 

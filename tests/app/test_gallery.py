@@ -170,10 +170,49 @@ def test_a_stack_that_cannot_be_read_says_so_once(gallery, qtbot):
     assert "p.mrcs is cut short." in gallery.error.text()
     gallery.resize(700, 500)
     QApplication.processEvents()
-    assert tries == [0]
+    assert tries == [0, 0]  # all of them, then the first alone
     gallery.set_stack(10, (64, 64), lambda first, count: np.zeros((count, 64, 64), np.float32))
     assert not gallery.error.isVisible()
     qtbot.waitUntil(lambda: complete(gallery), timeout=10000)
+
+
+@pytest.mark.parametrize("common", [False, True])
+def test_of_a_stack_that_is_cut_short_the_rest_is_shown(gallery, qtbot, common):
+    def read(first, count):
+        if first + count > 10:
+            raise InputError("Image 11 of p.mrcs is missing.", "Copy it again.")
+        return np.random.default_rng(first).normal(size=(count, 64, 64)).astype(np.float32)
+
+    gallery.common.setChecked(common)
+    gallery.set_stack(40, (64, 64), read, "p.mrcs")
+    qtbot.waitUntil(lambda: gallery.error.isVisible(), timeout=5000)
+    assert "Image 11 of p.mrcs is missing." in gallery.error.text()
+    assert all(gallery.loader.image(index).std() > 20 for index in range(10))
+    assert not gallery.loader.image(10).any()
+
+
+def test_a_file_that_went_is_told_when_its_images_are_needed_again(gallery, qtbot):
+    there = [True]
+
+    def read(first, count):
+        if not there[0]:
+            raise InputError("p.mrcs does not exist.", "Look for it.")
+        return np.random.default_rng(first).normal(size=(count, 64, 64)).astype(np.float32)
+
+    gallery.set_stack(40, (64, 64), read, "p.mrcs")
+    qtbot.waitUntil(lambda: complete(gallery), timeout=5000)
+    there[0] = False
+    gallery.loader._cache.clear()
+    gallery.grid.viewport().update()
+    qtbot.waitUntil(lambda: gallery.error.isVisible(), timeout=5000)
+    assert "p.mrcs does not exist." in gallery.error.text()
+
+
+def test_images_that_the_cache_let_go_are_made_again(gallery, source, qtbot):
+    fill(gallery, source, qtbot)
+    gallery.loader._cache.clear()
+    gallery.grid.viewport().update()
+    qtbot.waitUntil(lambda: complete(gallery), timeout=5000)
 
 
 def test_a_reader_that_gives_the_wrong_shape_is_an_error(gallery, qtbot):

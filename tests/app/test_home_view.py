@@ -80,6 +80,41 @@ def test_playing_goes_on_through_the_stack_until_another_file_is_shown(qtbot, wi
     assert frames.index == 0
 
 
+def test_of_a_stack_that_is_cut_short_the_images_that_are_there_can_be_seen(qtbot, window, stack):
+    with stack.open("r+b") as file:
+        file.truncate(1024 + 5 * 64 * 64 * 4 + 100)
+    home = opened(qtbot, window, [stack])
+    view, said = home.view, home.view.scene
+    assert view.pyramid.index == 0
+    view.frames.step(8)
+    qtbot.waitUntil(lambda: view.pyramid is None)
+    assert "Image 9 of " in said.message
+    assert "5 of its 12 images are there" in said.message
+    assert view.frames.isVisible()
+    assert (view.frames.index, view.frames.frames) == (8, 12)
+    view.frames.step(-4)
+    qtbot.waitUntil(lambda: view.pyramid is not None and view.pyramid.index == 4)
+    assert said.message == ""
+    view.frames.step(8)
+    qtbot.waitUntil(lambda: view.pyramid is None)
+    qtbot.mouseClick(home.pictures.gallery_button, LEFT)
+    gallery = home.pictures.gallery
+    qtbot.waitUntil(lambda: gallery.isVisible() and gallery.error.isVisible(), timeout=10_000)
+    assert "Image 6 of " in gallery.error.text()
+    assert gallery.loader.image(4).any()
+
+
+def test_another_file_that_cannot_be_read_has_no_bar(qtbot, window, stack):
+    stack.with_name("zz.mrc").write_bytes(b"nothing" * 300)
+    home = opened(qtbot, window, [stack.parent])
+    home.view.frames.step(1)
+    qtbot.waitUntil(lambda: home.view.pyramid.index == 1)
+    home.panel.list.step(1)
+    qtbot.waitUntil(lambda: home.view.pyramid is None)
+    assert not home.view.frames.isVisible()
+    assert not home.pictures.gallery_button.isVisible()
+
+
 def test_thumbnails_flags_and_the_list_go_together(qtbot, window, micrographs):
     home = opened(qtbot, window, [micrographs])
     home.pictures.strip_button.setChecked(True)

@@ -1,6 +1,7 @@
 """Sources and listings: what is found, in which order, and what is said when nothing is."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,39 @@ def test_unusable_tiffs(tmp_path):
     (tmp_path / "fake.tif").write_bytes(b"hello" * 500)
     with pytest.raises(InputError, match=r"fake\.tif"):
         open_source(tmp_path / "fake.tif")
+
+
+def test_tiffs_that_are_odd_or_cut_anywhere_say_what_is_wrong(tmp_path):
+    path = tmp_path / "t.tif"
+    for values, words in ((np.ones((8, 8), bool), "black and white"), (np.ones((8, 8), complex), "complex")):
+        tifffile.imwrite(path, values)
+        with pytest.raises(InputError, match=rf"t\.tif .*{words}"):
+            open_source(path)
+    for raw in (b"", struct.pack("<H", 0), struct.pack("<HI", 0, 8)):  # no directory, an empty one, one in a circle
+        path.write_bytes(b"II*\0" + struct.pack("<I", 8) + raw)
+        with pytest.raises(InputError, match=r"t\.tif (holds no image|cannot be read as TIFF)"):
+            open_source(path)
+    tifffile.imwrite(path, np.arange(64, dtype=np.uint16).reshape(8, 8))
+    whole = path.read_bytes()
+    for length in range(4, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"t\.tif"):
+            open_source(path).read()
+
+
+def test_of_a_stack_that_is_cut_short_only_what_is_missing_is_refused(tmp_path):
+    path = tmp_path / "s.mrcs"
+    write_mrc(path, np.arange(6 * 20 * 30, dtype=np.float32).reshape(6, 20, 30))
+    with path.open("r+b") as file:
+        file.truncate(1024 + 4 * 20 * 30 * 4 - 1)
+    source = open_source(path)
+    assert source.n == 6
+    assert source.read(2)[0, 0] == 2 * 600
+    assert source.rows(0, 3).shape == (60, 30)
+    with pytest.raises(InputError, match=r"Image 4 of .*s\.mrcs is missing: .* 3 of its 6"):
+        source.rows(2, 4)
+    with pytest.raises(InputError, match=r"Image 6 of .*s\.mrcs is missing"):
+        source.read(5)
 
 
 @pytest.mark.skipif(not KLH.exists(), reason="the shared real data are not on this machine")
