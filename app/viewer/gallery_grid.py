@@ -170,7 +170,8 @@ class GalleryGrid(QAbstractScrollArea):
     def _on_loaded(self, first: int, count: int) -> None:
         begin, end = self.seen()
         if first <= end and first + count > begin:
-            self.viewport().update()
+            top, bottom = self.cell(max(first, begin)).top(), self.cell(min(first + count - 1, end)).bottom()
+            self.viewport().update(0, top, self.viewport().width(), bottom - top + 1)
 
     # -- events -------------------------------------------------------------------------------------------
 
@@ -271,18 +272,30 @@ class GalleryGrid(QAbstractScrollArea):
                 painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), self.message)
                 return
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            first, last = self.seen()
-            for index in range(first, last + 1):
-                cell = self.cell(index)
-                if cell.adjusted(-self._gap, -self._gap, self._gap, self._pitch[1]).intersects(event.rect()):
-                    self._paint_cell(painter, index, cell)
+            missing = self._paint_cells(painter, event.rect())
         finally:
             painter.end()
-        if any(self._loader.image(index) is None for index in range(first, last + 1)):
+        if missing:
             QTimer.singleShot(0, self, lambda: self._loader.want_again(*self.seen()))
 
-    def _paint_cell(self, painter: QPainter, index: int, cell: QRect) -> None:
-        pixels = self._loader.image(index)
+    def _paint_cells(self, painter: QPainter, part: QRect) -> bool:
+        """The cells that reach into `part`; whether an image of them is not here."""
+        (first, last), missing = self.seen(), False
+        gap, (right, down), columns = self._gap, self._pitch, self.columns  # once: there may be a thousand cells
+        start = self.cell(0)
+        words = self.fontMetrics().height()
+        for index in range(first, last + 1):
+            row, column = divmod(index, columns)
+            cell = start.translated(column * right, row * down)
+            if cell.adjusted(-gap, -gap, gap, down).intersects(part):
+                pixels = self._loader.image(index)
+                missing = missing or pixels is None
+                self._paint_cell(painter, index, cell, pixels, gap, words)
+        return missing
+
+    def _paint_cell(
+        self, painter: QPainter, index: int, cell: QRect, pixels: np.ndarray | None, gap: int, line: int
+    ) -> None:
         if pixels is None:
             painter.fillRect(cell, theme.colour("panel"))
         else:
@@ -292,7 +305,7 @@ class GalleryGrid(QAbstractScrollArea):
         if self._chosen[index]:  # a frame and a tick: not colour alone
             painter.setPen(QPen(theme.colour("accent"), 3))
             painter.drawRect(cell.adjusted(-1, -1, 1, 1))
-            badge = QRect(cell.right() - 2 * self._gap, cell.top(), 2 * self._gap + 1, 2 * self._gap + 1)
+            badge = QRect(cell.right() - 2 * gap, cell.top(), 2 * gap + 1, 2 * gap + 1)
             painter.fillRect(badge, theme.colour("accent"))
             painter.setPen(theme.colour("on_accent"))
             painter.drawText(badge, int(Qt.AlignmentFlag.AlignCenter), "✓")
@@ -301,5 +314,5 @@ class GalleryGrid(QAbstractScrollArea):
             painter.drawRect(cell.adjusted(-3, -3, 3, 3))
         if self.numbered:
             painter.setPen(theme.colour("on_stage"))
-            words = QRect(cell.left(), cell.bottom() + 3, cell.width(), self.fontMetrics().height())
+            words = QRect(cell.left(), cell.bottom() + 3, cell.width(), line)
             painter.drawText(words, int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop), str(index + 1))
