@@ -192,8 +192,17 @@ class ExportDialog(QDialog):
         if not whole and self.format.currentData() == "tiff32":
             self.format.setCurrentIndex(self.format.findData("tiff"))
             return  # comes back here
-        options = self.options()
-        paints = not options.values
+        options = self._refresh_parts()
+        if not self._own_name:
+            self.path.setText(str(self._folder / default_name(exportable, options)))
+        elif Path(self.path.text()).suffix.lower() in (".png", ".tif", ".tiff"):  # else `target` adds it
+            self.path.setText(str(Path(self.path.text()).with_suffix(FORMATS[options.format])))
+        self._grow()
+
+    def _refresh_parts(self) -> ExportOptions:
+        """What can be painted into this format, and the words about it."""
+        exportable, options = self.exportable, self.options()
+        whole, paints = options.whole, not options.values
         self.as_seen.setVisible(not whole)
         for box in (self.scale_bar, self.marks, self.levels):
             box.setVisible(whole)
@@ -201,12 +210,8 @@ class ExportDialog(QDialog):
         self.marks.setEnabled(options.whole and paints and any(layer.visible for layer in exportable.layers))
         self.caption.setEnabled(paints)
         self.levels.setEnabled(options.whole and paints and exportable.automatic)
-        if not self._own_name:
-            self.path.setText(str(self._folder / default_name(exportable, options)))
-        elif Path(self.path.text()).suffix.lower() in (".png", ".tif", ".tiff"):  # else `target` adds it
-            self.path.setText(str(Path(self.path.text()).with_suffix(FORMATS[options.format])))
         self.note.setText(self._describe(options))
-        self._grow()
+        return options
 
     def _describe(self, options: ExportOptions) -> str:
         exportable, pyramid = self.exportable, self.exportable.pyramid
@@ -227,14 +232,17 @@ class ExportDialog(QDialog):
     def _on_typed(self, text: str) -> None:
         """A name of the user's own; its suffix chooses the format."""
         self._own_name = bool(text.strip())
+        self._follow_suffix(text)
+
+    def _follow_suffix(self, text: str) -> None:
         suffix = Path(text).suffix.lower()
         now = self.format.currentData()
         wanted = "png" if suffix == ".png" else "tiff" if suffix in (".tif", ".tiff") and now == "png" else now
         if wanted != now:
-            self.format.blockSignals(True)
+            self.format.blockSignals(True)  # the name stays as it was typed
             self.format.setCurrentIndex(self.format.findData(wanted))
             self.format.blockSignals(False)
-            self.note.setText(self._describe(self.options()))
+            self._refresh_parts()
 
     def _browse(self) -> None:
         pattern = (
@@ -261,6 +269,7 @@ class ExportDialog(QDialog):
         return path if fits else path.with_name(path.name + wanted)
 
     def _on_save(self) -> None:
+        self._follow_suffix(self.path.text())  # however the name came there
         path = self.target()
         if path is None or path.is_dir():
             self._on_failed(AppError("Give the file a name."))

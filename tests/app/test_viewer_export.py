@@ -332,6 +332,39 @@ def test_typed_suffixes_choose_the_format_and_dots_in_names_stay(dialog, tmp_pat
     assert d.target() is None
 
 
+@pytest.mark.parametrize(
+    ("start", "suffix", "magic"),
+    [
+        ("tiff", ".png", b"\x89PNG"),
+        ("png", ".tif", b"II*\0"),
+        ("png", ".TIFF", b"II*\0"),
+        ("tiff32", ".png", b"\x89PNG"),
+    ],
+)
+def test_the_suffix_decides_however_it_came_there(dialog, qtbot, tmp_path, start, suffix, magic):
+    d = dialog()
+    d.choice.setCurrentIndex(d.choice.findData(True))
+    d.format.setCurrentIndex(d.format.findData(start))
+    path = tmp_path / f"figure{suffix}"
+    d.path.setText(str(path))
+    with qtbot.waitSignal(d.saved, timeout=20_000) as saved:
+        d.save.click()
+    assert saved.args[0] == path
+    assert path.read_bytes().startswith(magic)
+
+
+def test_a_typed_suffix_also_offers_what_its_format_can_hold(dialog, tmp_path):
+    d = dialog()
+    d.choice.setCurrentIndex(d.choice.findData(True))
+    d.format.setCurrentIndex(d.format.findData("tiff32"))
+    assert not d.scale_bar.isEnabled()
+    d.path.selectAll()
+    QTest.keyClicks(d.path, str(tmp_path / "fig.png"))
+    assert d.format.currentData() == "png"
+    assert d.scale_bar.isEnabled()
+    assert d.path.text().endswith("fig.png")
+
+
 def test_what_cannot_be_is_not_offered(dialog):
     d = dialog(pixel_size_a=None, layers=())
     assert "pixel size is unknown" in d.note.text()
