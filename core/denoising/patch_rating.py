@@ -27,6 +27,7 @@ NATURAL = 0.03  # deviation of the log of the noise from place to place, as the 
 LEAST = {"uneven": 0.15, "blob": 0.15, "noise": 0.05, "texture": 0.15, "brightness": 0.1, "edge": 0.15}
 # Of a listed particle's response: a weaker one is not called a particle, a stronger one is, unless noise reaches it.
 LISTED_SHARES = (0.45, 0.5)
+DROWNING = 0.6  # of it, which noise alone reaches: where less, a clean box lost is better than a particle let in
 # Of a Gumbel distribution, in robust deviations from its median: how far a value lies that CHANCE exceed.
 GUMBEL_LIMIT = float((-np.log(-np.log1p(-CHANCE)) + np.log(np.log(2))) / (1.4826 * 0.7670))
 
@@ -238,7 +239,8 @@ def _extreme_limits(
     if search is not None and search.listed is not None:
         # the noise between particles caps it: most candidates may lie on unlisted particles and must not be the norm
         low, high = (share * search.listed for share in LISTED_SHARES)
-        cap = max(high, search.by_chance(background.box, CHANCE))
+        noise = search.by_chance(background.box, CHANCE)
+        cap = noise if noise > DROWNING * search.listed else high
         usual, limit = limits["particle"]
         limits["particle"] = (min(usual, search.by_chance(background.box, 0.5)), max(low, min(limit, cap)))
     return limits
