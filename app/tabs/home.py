@@ -6,6 +6,7 @@ home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from app.tabs.home_areas import Areas
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
 from app.tabs.home_marks import NONE, Marks
+from app.tabs.home_names import keys_for
 from app.tabs.home_panel import TOOLS, HomePanel, default_box
-from app.tabs.home_picks import NoiseFile, keys_for
+from app.tabs.home_picks import NoiseFile
 from app.tabs.home_view import HomeView
 from app.viewer.schemes import scheme
 from app.widgets.empty_page import EmptyPage
@@ -82,13 +84,15 @@ class HomeTab(QWidget):
             self._arranged = True
             side = self.fontMetrics().averageCharWidth() * 56
             given = self.session.settings.splitters.get("home")
-            self._work.setSizes(given or [side, max(side, self.width() - side)])
+            fits = given is not None and len(given) == self._work.count()
+            self._work.setSizes(given if given and fits else [side, max(side, self.width() - side)])
 
     def _connect(self) -> None:
         panel, empty = self.panel, self.empty
         self.marks.said.connect(self._say)
         self.advice.said.connect(lambda text: self._say(text, 12000))
         self.pictures.loaded.connect(self._on_loaded)
+        self.pictures.loader.previewed.connect(lambda *_: self.marks.draw())  # they come with the picture
         self.pictures.said.connect(self._say)
         self.pictures.chosen.connect(panel.list.show_file)
         self.pictures.failed.connect(lambda err: show_error(self, err))
@@ -116,6 +120,7 @@ class HomeTab(QWidget):
         self.files.failed.connect(self._on_read_failed)
         self.noise.changed.connect(self._refresh_noise)
         self.noise.saved.connect(self._on_saved)
+        self.noise.told.connect(lambda text: self._say(text, 15000))
         self.noise.recovered.connect(lambda news: self._say(news, 15000))
         self.noise.failed.connect(lambda err: show_error(self, err))
 
@@ -138,12 +143,13 @@ class HomeTab(QWidget):
                 shortcut.activated.connect(slot)
 
     def _restore_sizes(self) -> None:
-        home = self.session.settings.home
-        diameter = float(home.get("diameter", 128))
-        self.panel.box.set_value(int(home.get("box", default_box(diameter))))
-        self.panel.box_follows = bool(home.get("box_follows", True))
-        self.panel.diameter.set_value(diameter)
-        self.noise.box_size = self.panel.box.value()
+        home, panel = self.session.settings.home, self.panel
+        diameter = _within(home.get("diameter"), panel.diameter.low, panel.diameter.high, 128.0)
+        box = _within(home.get("box"), panel.box.low, panel.box.high, default_box(diameter))
+        panel.box.set_value(int(box))
+        panel.box_follows = home.get("box_follows") is not False
+        panel.diameter.set_value(diameter)
+        self.noise.box_size = panel.box.value()
         self.set_scheme(str(home.get("scheme", "")))
 
     def set_scheme(self, name: str) -> None:
@@ -289,7 +295,9 @@ class HomeTab(QWidget):
 
     def use_in_forward(self) -> None:
         """Hand micrographs, particles, noise boxes and sizes to Forward."""
-        self.noise.flush()
+        if not self.noise.flush():
+            self._say("The noise boxes are still being saved: try again in a moment.", 10000)
+            return
         if not self.files.given:
             self._say("Open micrographs first.")
             return
@@ -309,5 +317,14 @@ class HomeTab(QWidget):
 
     def close_tab(self) -> None:
         """Save what waits and end the threads."""
-        self.noise.close()
-        self.pictures.close_view()
+        try:
+            self.noise.close()
+        finally:
+            self.pictures.close_view()
+
+
+def _within(value: object, low: float | None, high: float | None, default: float) -> float:
+    """A remembered number, or the default when it cannot be one of those."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return default
+    return float(value) if (low or 0) <= value <= (high or math.inf) else default

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.session import Session
-from app.tabs.home_picks import DEFAULT_NAME, NoiseFile, default_path, keys_of, positions_by_key
+from app.tabs.home_journal import stamp
+from app.tabs.home_names import keys_of, positions_by_key
+from app.tabs.home_picks import DEFAULT_NAME, NoiseFile, default_path
+from app.tabs.home_saving import free_name, written
 from core.errors import AppError, InputError, ResourceError
 from workers.task import run_task
 
+if TYPE_CHECKING:
+    from core.io.coordinates import NoiseBoxes
+
 MERGED_NAME = "particles_merged.star"
+WRITE_WAIT_S = 30.0  # for what is being written at the moment
 
 
 @dataclass
@@ -24,6 +32,7 @@ class Positions:
     noise: tuple[Path, dict[str, np.ndarray], int | None] | None = None
     particles: tuple[Path, dict[str, np.ndarray]] | None = None
     note: str = ""
+    stamp: list[int] | None = None  # of the noise file, from before it was read
 
 
 @dataclass
@@ -84,7 +93,6 @@ class HomeFiles(QObject):
         run_task(lambda: list_images(images), show, self.failed.emit, self)
 
     def _on_images(self, opened: Opened) -> None:
-        self._noise.flush()
         self.given, self.files = opened.given, opened.files
         self._keys = keys_of(opened.files)
         for path in reversed(opened.given[:3]):
@@ -97,8 +105,8 @@ class HomeFiles(QObject):
     def _read_positions(self, tables: list[Path], as_noise: bool | None) -> None:
         project = self._session.project_dir(self.given[0])
         default = default_path(self.files[0].parent, project) if self.reading else None
-        if default is not None and not tables and not default.exists():
-            self._on_positions(Positions(noise=(default, {}, None)))
+        if default is not None and not tables and not default.exists() and written(default):
+            self._on_positions(Positions(noise=(default, {}, None), stamp=[]))
             return
         generation = self._generation
 
@@ -130,7 +138,7 @@ class HomeFiles(QObject):
         self.reading = False
         if read.noise is not None:
             path, boxes, size = read.noise
-            self._noise.open(path, positions_by_key(boxes, self.files, self._keys) if boxes else {}, size)
+            self._noise.open(path, positions_by_key(boxes, self.files, self._keys) if boxes else {}, size, read.stamp)
         if read.particles is not None:
             path, raw = read.particles
             if not self._match(raw, path):
@@ -165,14 +173,15 @@ def read_positions(tables: list[Path], as_noise: bool | None, default: Path | No
 
     `default` is the noise file of the micrographs, read when no other is given; None: leave the present one.
     """
-    from core.io.coordinates import read_noise_boxes, read_particles
+    from core.io.coordinates import read_particles
 
     found = Positions()
     particles: list[tuple[Path, dict[str, np.ndarray]]] = []
     for path in tables:
         if path.suffix.lower() == ".txt" or as_noise or (as_noise is None and is_noise(path)):
-            boxes = read_noise_boxes(path)
-            found.noise = (kept_in(path), boxes.positions, boxes.box_size)
+            kept = kept_in(path)
+            found.stamp, boxes = stamp(kept), read_noise(path)
+            found.noise = (kept, boxes.positions, boxes.box_size)
             found.note = f"{boxes.count} noise boxes from {path.name}."
         else:
             particles.append((path, read_particles(path)))
@@ -182,7 +191,9 @@ def read_positions(tables: list[Path], as_noise: bool | None, default: Path | No
         merged = merge([positions for _, positions in particles])
         found.particles = (write_merged(project, merged), merged)
     if found.noise is None and default is not None:
+        before = stamp(default) if written(default, WRITE_WAIT_S) else []
         found.noise, found.note = read_default(default)
+        found.stamp = before if found.noise[0] == default else []
     return found
 
 
@@ -196,21 +207,38 @@ def kept_in(path: Path) -> Path:
 
 def read_default(path: Path) -> tuple[tuple[Path, dict[str, np.ndarray], int | None], str]:
     """The noise file that lies with the micrographs; another name when that file cannot be read."""
-    from core.io.coordinates import read_noise_boxes
-
     if not path.exists():
         return (path, {}, None), ""
     try:
-        boxes = read_noise_boxes(path)
+        boxes = read_noise(path)
     except AppError as err:  # never overwrite what could not be read
         free = free_name(path)
         return (free, {}, None), f"{err.message} Noise boxes go to {free.name} instead."
     return (path, boxes.positions, boxes.box_size), f"{boxes.count} noise boxes from {path.name}."
 
 
-def free_name(path: Path) -> Path:
-    """The first of name-2, name-3, ... that is free."""
-    return next(n for i in range(2, 10000) if not (n := path.with_stem(f"{path.stem}-{i}")).exists())
+def read_noise(path: Path) -> NoiseBoxes:
+    """The noise boxes of a file that this program may still be writing; also of one whose last box was deleted."""
+    from core.io.coordinates import NoiseBoxes, read_noise_boxes
+
+    if not written(path, WRITE_WAIT_S):
+        raise ResourceError(f"{path} is still being written.", "Open it again in a moment.")
+    return NoiseBoxes({}) if holds_none(path) else read_noise_boxes(path)
+
+
+def holds_none(path: Path) -> bool:
+    """Whether a file of noise boxes says that there are none: our table without rows, or no text at all."""
+    try:
+        with path.open("rb") as handle:
+            text = handle.read(4096)
+    except OSError:
+        return False
+    if len(text) == 4096:
+        return False
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if path.suffix.lower() != ".star":
+        return path.suffix.lower() == ".txt" and not lines
+    return b"_vitreousBoxSize" in text and all(line.startswith((b"#", b"data_", b"loop_", b"_")) for line in lines)
 
 
 def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

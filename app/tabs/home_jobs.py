@@ -62,7 +62,9 @@ class HomeJobs(QObject):
         if files.particles_path is None or noise.path is None:
             self._session.message.emit("Load the STAR file of the particles first.", 8000)
             return
-        noise.flush()
+        if not noise.flush():
+            self._session.message.emit("The noise boxes are still being saved: try again in a moment.", 8000)
+            return
         output = noise.path.with_name(f"{noise.path.stem}_auto{noise.path.suffix}")
         values: dict[str, Any] = {
             "micrographs": [str(p) for p in files.given],

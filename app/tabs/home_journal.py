@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PySide6.QtCore import QLockFile
+from PySide6.QtCore import QLockFile, QSysInfo
 
 from app.viewer.pick_steps import Change
 
@@ -30,10 +31,14 @@ Line = dict[str, Any]
 
 @dataclass
 class Recovered:
-    """What a journal brings back; `changed` when the noise file was changed by somebody else in between."""
+    """What a journal brings back; `changed` when the noise file was changed by somebody else in between.
+
+    `damaged`: some lines could not be read; the files with them were put aside.
+    """
 
     lines: list[Line] = field(default_factory=list)
     changed: bool = False
+    damaged: bool = False
 
 
 class Journal:
@@ -47,6 +52,7 @@ class Journal:
         self._number = 0
         self._lock: QLockFile | None = None
         self._left: list[Path] = []  # by a dead process
+        self.taken = False  # by another window
 
     def open(self) -> bool:
         """Take the journal; False when another window has it or the folder cannot be written."""
@@ -59,6 +65,8 @@ class Journal:
         lock.setStaleLockTime(0)  # whoever lives has it, however long
         if not lock.tryLock(0):
             logger.warning("no crash journal for %s: another window has it open", self._noise)
+            # One of another computer may have died long ago: nobody here can tell.
+            self.taken = lock.getLockInfo()[1] in ("", QSysInfo.machineHostName())
             return False
         self._lock, self._left = lock, self.parts()
         self._number = max((_number(part) for part in self._left), default=0)
@@ -70,16 +78,38 @@ class Journal:
 
     def read(self) -> Recovered:
         """The lines that a dead process left behind (for a task)."""
-        parts, lines = self._left, list[Line]()
+        parts, lines, damaged = self._left, list[Line](), False
         for part in parts:
-            lines += _lines(part)
-        if not any("n" in line for line in lines):
-            return Recovered()
-        known = [line["file"] for line in lines if "file" in line]
-        # With a second part, a write was going on when the process died: the file may be its result.
-        if len(parts) == 1 and stamp(self._noise) not in known:
-            return Recovered(changed=True)
-        return Recovered([line for line in lines if "n" in line])
+            own, whole = _lines(part)
+            lines += own
+            if not whole:
+                damaged = True
+                with suppress(OSError):
+                    shutil.copyfile(part, part.with_suffix(".damaged"))
+        changes = [line for line in lines if "n" in line]
+        if not changes:
+            return Recovered(damaged=damaged)
+        known = [line["file"] for line in lines if "file" in line] + self._expected()
+        # A folder of .box files says nothing of the write that was going on when the process died.
+        folder = self._noise.suffix.lower() == ".box" and len(parts) > 1
+        if not folder and stamp(self._noise) not in known:
+            return Recovered(changed=True, damaged=damaged)
+        return Recovered(changes, damaged=damaged)
+
+    def expect(self, stamp_: list[int]) -> None:
+        """The noise file is about to be replaced by one with this stamp (in the thread that writes)."""
+        with suppress(OSError):
+            self._expectation.write_text(json.dumps(stamp_), encoding="utf-8")
+
+    def _expected(self) -> list[list[int]]:
+        try:
+            return [json.loads(self._expectation.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, RecursionError):
+            return []
+
+    @property
+    def _expectation(self) -> Path:
+        return self._folder / f"{self._name}.expected"
 
     def append(self, change: Change) -> None:
         """Write one change down."""
@@ -97,7 +127,7 @@ class Journal:
     def rotate(self) -> list[Path]:
         """The noise file is about to be written: what comes from now on goes into another part."""
         self._close_part()
-        return self.parts() if self._lock is not None else []
+        return [part for part in self.parts() if part not in self._left] if self._lock is not None else []
 
     def written(self, parts: Iterable[Path]) -> None:
         """The noise file holds what these parts say."""
@@ -107,6 +137,10 @@ class Journal:
         if self._part is not None:
             with suppress(OSError):
                 self._write({"file": stamp(self._noise)})
+
+    def adopt(self) -> None:
+        """What the dead process left has been replayed: the next write of the noise file holds it."""
+        self._left = []
 
     def forget_left(self, keep: bool) -> None:
         """What the dead process left is not needed; `keep` it for people, out of the way."""
@@ -119,6 +153,9 @@ class Journal:
         """Let go; parts that are not in the noise file stay for the next start."""
         self._close_part()
         if self._lock is not None:
+            if not self.parts():
+                with suppress(OSError):
+                    self._expectation.unlink(missing_ok=True)
             self._lock.unlock()
             self._lock = None
 
@@ -147,17 +184,40 @@ def _number(part: Path) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _lines(part: Path) -> list[Line]:
-    """The lines of a part; the last one may be torn."""
+def _lines(part: Path) -> tuple[list[Line], bool]:
+    """The lines of a part that make sense, and whether that is all; the last line may be torn."""
     found: list[Line] = []
     try:
-        for raw in part.read_bytes().split(b"\n"):
-            line = json.loads(raw) if raw else None
-            if isinstance(line, dict):
-                found.append(line)
-    except (OSError, ValueError) as err:
-        logger.warning("the crash journal %s ends early: %s", part, err)
-    return found
+        raws = part.read_bytes().split(b"\n")
+    except OSError as err:
+        logger.warning("the crash journal %s cannot be read: %s", part, err)
+        return found, False
+    whole = True
+    for number, raw in enumerate(raws, 1):
+        try:
+            line = json.loads(raw) if raw else {}
+            _check(line)
+            found.append(line)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as err:
+            torn = number == len(raws)  # the process died while it wrote
+            whole = whole and torn
+            if not torn:
+                logger.warning("line %d of the crash journal %s cannot be read: %s", number, part, err)
+    return found, whole
+
+
+def _check(line: Line) -> None:
+    """Raise when a line cannot be replayed."""
+    if not isinstance(line, dict):
+        raise TypeError("a line must be a table")
+    if "n" not in line:
+        return
+    if not isinstance(line["n"], str):
+        raise TypeError("a name must be text")
+    arrays = [_unpacked(line[sign]) for sign in "-+" if sign in line]
+    arrays += [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in line.get("areas", ())]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("a position is not a number")
 
 
 # -- changes as lines -----------------------------------------------------------------------------------------
@@ -178,7 +238,7 @@ def _packed(points: np.ndarray) -> str:
 
 
 def _unpacked(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype="<f8").reshape(-1, 2)
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f8").reshape(-1, 2)
 
 
 def replay(points: np.ndarray, lines: Iterable[Line], decimals: int = 6) -> np.ndarray:

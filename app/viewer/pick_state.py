@@ -12,6 +12,15 @@ from app.viewer.pick_steps import NO_INDEX, PointStore
 Areas = tuple[np.ndarray, ...]  # polygons (m, 2), read-only
 
 
+def is_area(polygon: np.ndarray) -> bool:
+    """Whether (m, 2) corners enclose something: three or more, all finite, not on one line."""
+    if len(polygon) < 3 or not np.isfinite(polygon).all():
+        return False
+    sides = polygon[1:] - polygon[0]
+    longest = sides[np.argmax((sides**2).sum(axis=1))]
+    return bool((sides[:, 0] * longest[1] != sides[:, 1] * longest[0]).any())
+
+
 class Picked:
     """Positions, excluded areas and "no noise here", by micrograph name; `selected` are rows of `selected_on`."""
 

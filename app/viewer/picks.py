@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from app.viewer.pick_state import Areas, Picked
+from app.viewer.pick_state import Areas, Picked, is_area
 from app.viewer.pick_steps import NO_INDEX, NO_POINTS, Change, PointStore, Step, follow
 
 
@@ -149,7 +149,7 @@ class PickList(Picked):
                 self.replace(name, positions.get(name, NO_POINTS))
 
     def set_areas(self, name: str, areas: Iterable[np.ndarray]) -> None:
-        """Other excluded areas for one micrograph: polygons (m, 2)."""
+        """Other excluded areas for one micrograph: polygons (m, 2); what encloses nothing is left out."""
         before, after = self.areas(name), _areas(areas)
         if len(before) != len(after) or any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
             self._edit(Change(name, "areas", before, after))
@@ -220,8 +220,8 @@ class PickList(Picked):
         return self.revision != self._saved
 
     def mark_saved(self, revision: int | None = None) -> None:
-        """The state of that revision (None: the present one) is in a file."""
-        self._saved = self.revision if revision is None else revision
+        """The state of that revision (None: the present one) is in a file; a later one stays in it."""
+        self._saved = self.revision if revision is None else max(revision, self._saved)
 
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback(name)` after each change ("" = several micrographs); returns the way to end it."""
@@ -290,7 +290,7 @@ def _points(points: np.ndarray) -> np.ndarray:
 
 
 def _areas(areas: Iterable[np.ndarray]) -> Areas:
-    result = tuple(_points(polygon) for polygon in areas)
+    result = tuple(polygon for polygon in map(_points, areas) if is_area(polygon))
     for polygon in result:
         polygon.flags.writeable = False
     return result

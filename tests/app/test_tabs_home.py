@@ -10,11 +10,14 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 
-from app.tabs.home_picks import NoiseFile, default_path, keys_of
+from app.tabs.home_files import holds_none, read_default
+from app.tabs.home_names import keys_of
+from app.tabs.home_picks import NoiseFile, default_path
 from app.tabs.home_refusal import refusal
 from core.io.coordinates import read_noise_boxes, read_particles, write_noise_boxes
 
 LEFT = Qt.MouseButton.LeftButton
+NO_BOXES = "0 noise boxes from noise_boxes.star."
 NO_KEYS = Qt.KeyboardModifier.NoModifier
 
 
@@ -139,7 +142,8 @@ def test_box_size_and_clear_are_saved_too(qtbot, home, micrographs: Path) -> Non
     with qtbot.waitSignal(home.noise.saved, timeout=5000):
         home.areas.fill_clear(home.panel.clear_menu)
         home.panel.clear_menu.actions()[1].trigger()
-    assert not (micrographs / "noise_boxes.star").exists()  # an empty table is refused by all readers
+    assert holds_none(micrographs / "noise_boxes.star")
+    assert read_default(micrographs / "noise_boxes.star") == ((micrographs / "noise_boxes.star", {}, None), NO_BOXES)
     qtbot.mouseClick(home.panel.undo_button, LEFT)
     assert len(boxes(home)) == 1
 
