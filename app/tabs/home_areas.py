@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtWidgets import QMenu
@@ -9,7 +11,11 @@ from PySide6.QtWidgets import QMenu
 from app.tabs.home_marks import Marks
 from app.tabs.home_refusal import outside
 from app.viewer.areas import SketchLayer
+from app.viewer.pick_state import is_area
 from core.images.polygon import inside, touched
+
+STALE = "The marks have changed since the menu was opened: open it again."
+NO_AREA = "That is no area: it needs three corners, and some of it on the micrograph."
 
 
 class Areas(QObject):
@@ -36,6 +42,11 @@ class Areas(QObject):
             marks.said.emit(wait)
             return
         polygon = np.round(np.array(corners, dtype=float), 1)
+        ny, nx = marks.shape
+        beside = (polygon.max(axis=0) < 0).any() or (polygon.min(axis=0) > (nx - 1, ny - 1)).any()
+        if beside or not is_area(polygon):
+            marks.said.emit(NO_AREA)
+            return
         there = touched(marks.picks.view(key), marks.panel.box.value(), polygon)
         with marks.picks.step():
             marks.picks.set_areas(key, [*marks.picks.areas(key), polygon])
@@ -64,7 +75,10 @@ class Areas(QObject):
     def set_empty(self, empty: bool) -> None:
         """Tick or untick "no noise here" on this micrograph."""
         marks = self._marks
-        if marks.key() and not marks.files.reading:
+        if wait := marks.not_ready():
+            marks.said.emit(wait)
+            marks.panel.empty_tick.setChecked(marks.picks.is_empty(marks.key()))
+        else:
             marks.picks.set_empty(marks.key(), empty)
 
     # -- in bulk ------------------------------------------------------------------------------------------
@@ -73,7 +87,7 @@ class Areas(QObject):
         """Rows of the boxes that leave the micrograph."""
         marks = self._marks
         pyramid = marks.view.pyramid
-        if pyramid is None:
+        if pyramid is None or not marks.displayed:
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(outside(marks.picks.view(marks.key()), marks.panel.box.value(), pyramid.shape))
 
@@ -81,13 +95,23 @@ class Areas(QObject):
         """What can be deleted at once, with numbers; all of it comes back by undo."""
         marks, picks, key = self._marks, self._marks.picks, self._marks.key()
         menu.clear()
-        beyond, here, total = self._outside(), picks.count(key), picks.total()
-        areas, selected = len(picks.areas(key)), len(marks.selection)
+        shown, total = marks.displayed, picks.total()  # what belongs to a picture that is not there stays
+        beyond, here, areas = len(self._outside()), picks.count(key) * shown, len(picks.areas(key)) * shown
+        selected = len(marks.selection) * shown
+
+        def here_only(slot: Callable[[], object]) -> Callable[[], object]:
+            """Another micrograph may have come while the menu was open."""
+            return lambda: slot() if marks.displayed and marks.key() == key else marks.said.emit(STALE)
+
         entries = (
             (f"Selected boxes ({selected})\tDel", marks.delete_selected, selected),
-            (f"All boxes of this micrograph ({here})", lambda: picks.clear(key), here),
-            (f"Boxes that leave the micrograph ({len(beyond)})", lambda: picks.remove(key, beyond), len(beyond)),
-            (f"Excluded areas of this micrograph ({areas})", lambda: picks.set_areas(key, ()), areas),
+            (f"All boxes of this micrograph ({here})", here_only(lambda: picks.clear(key)), here),
+            (
+                f"Boxes that leave the micrograph ({beyond})",
+                here_only(lambda: picks.remove(key, self._outside())),
+                beyond,
+            ),
+            (f"Excluded areas of this micrograph ({areas})", here_only(lambda: picks.set_areas(key, ())), areas),
             (f"All boxes of all micrographs ({total})", picks.clear_all, total),
         )
         for text, slot, count in entries:
@@ -108,6 +132,16 @@ class Areas(QObject):
     def _context(self, x: float, y: float) -> QMenu:
         marks, picks, key = self._marks, self._marks.picks, self._marks.key()
         menu = QMenu(marks.view)
+        revision = picks.revision
+
+        def same(slot: Callable[[], object]) -> Callable[[], object]:
+            """What the menu means by a number is only there while nothing has changed."""
+
+            def run() -> None:
+                fits = picks.revision == revision and marks.displayed and marks.key() == key
+                slot() if fits else marks.said.emit(STALE)
+
+            return run
 
         def add(text: str, slot: object, enabled: bool = True) -> None:
             action = menu.addAction(text)
@@ -116,15 +150,15 @@ class Areas(QObject):
 
         index = picks.nearest(key, x, y, marks.panel.box.value() / 2)
         if index is not None:
-            add("Delete this box", lambda: picks.remove(key, [index]))
+            add("Delete this box", same(lambda: picks.remove(key, [index])))
         add("Select all boxes\tCtrl+A", marks.select_all, picks.count(key) > 0)
         add("Delete the selected boxes\tDel", marks.delete_selected, len(marks.selection) > 0)
         area = self.area_at(x, y)
         menu.addSeparator()
         if area is not None:
-            add("Remove this excluded area", lambda: self.remove_area(area))
-            add("Delete the boxes inside this area", lambda: self.delete_by_area(area, True))
-            add("Delete the boxes outside this area", lambda: self.delete_by_area(area, False))
+            add("Remove this excluded area", same(lambda: self.remove_area(area)))
+            add("Delete the boxes inside this area", same(lambda: self.delete_by_area(area, True)))
+            add("Delete the boxes outside this area", same(lambda: self.delete_by_area(area, False)))
         else:
             add("Exclude an area…\tE", lambda: marks.gestures.set_tool("polygon"))
         if not picks.count(key):

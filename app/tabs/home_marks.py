@@ -54,7 +54,8 @@ class Marks(QObject):
         super().__init__(view)
         self.view, self.panel, self.files, self.noise, self.key = view, panel, files, noise, shown
         self.refused: dict[Path, RefusedPatches] = {}
-        self._drag: tuple[np.ndarray, float, float] | None = None  # rows that move, and where it began
+        # Rows that move, where it began, and the revision of the picks that they are rows of.
+        self._drag: tuple[np.ndarray, float, float, int] | None = None
         self._stroke: tuple[float, float] | None = None
         self._erasing = False
         self._sketch, self._areas = SketchLayer(), AreaLayer()
@@ -97,6 +98,12 @@ class Marks(QObject):
         return self.noise.picks
 
     @property
+    def displayed(self) -> bool:
+        """Whether the picture (or its preview) is that of the chosen micrograph, not still the one before it."""
+        key, view = self.key(), self.view
+        return bool(key) and view.pyramid is not None and view.path == self.files.path_of(key)
+
+    @property
     def selection(self) -> np.ndarray:
         """Selected rows of the micrograph that is shown."""
         return self.picks.selection(self.key())
@@ -113,13 +120,20 @@ class Marks(QObject):
         return max(self.panel.box.value() / 2, on_screen)
 
     def _hit(self, x: float, y: float) -> bool:
-        shown = self.panel.show_noise.isChecked()
+        shown = self.panel.show_noise.isChecked() and self.displayed
         return shown and self.picks.nearest(self.key(), x, y, self._reach()) is not None
 
     # -- drawing ------------------------------------------------------------------------------------------
 
     def draw(self, moving: np.ndarray | None = None) -> None:
-        """Draw all marks; `moving` replaces the positions of the boxes while some are dragged."""
+        """Draw all marks; `moving` replaces the positions of the boxes while some are dragged.
+
+        None are drawn over the picture of another micrograph.
+        """
+        if not self.displayed:
+            self._areas = AreaLayer()
+            self.view.set_layers([])
+            return
         key, panel = self.key(), self.panel
         boxes = self.picks.view(key) if moving is None else moving
         noise, particles = panel.show_noise.isChecked(), panel.show_particles.isChecked()
@@ -156,7 +170,7 @@ class Marks(QObject):
         self.draw()
 
     def _explain(self, x: float, y: float, _: float) -> None:
-        layer = self._refused_layer() if self.refused else None
+        layer = self._refused_layer() if self.refused and self.displayed else None
         note = layer.note_at(x, y) if layer is not None and not np.isnan(x) else ""
         if note:
             QToolTip.showText(QCursor.pos(), f"<qt>{escape(note)}</qt>", self.view.canvas)  # rich text wraps
@@ -180,18 +194,20 @@ class Marks(QObject):
 
     def not_ready(self) -> str:
         """Why nothing can be marked now; empty when it can."""
-        if self.view.pyramid is None or not self.key():
+        if not self.displayed:
             return "The micrograph is still loading."
         return "The positions are still being read." if self.files.reading else ""
 
     def _refusal(self, x: float, y: float) -> str:
         if wait := self.not_ready():
             return wait
-        key, box, shape = self.key(), self.panel.box.value(), self._shape()
+        key, box, shape = self.key(), self.panel.box.value(), self.shape
         others, areas = self.picks.view(key), self.picks.areas(key)
         return refusal(x, y, box, shape, self.particles, self.panel.diameter.value(), others, areas)
 
-    def _shape(self) -> tuple[int, int]:
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) of the micrograph that is shown."""
         pyramid = self.view.pyramid
         return pyramid.shape if pyramid is not None else (0, 0)
 
@@ -212,8 +228,8 @@ class Marks(QObject):
 
     def _erase(self, x: float, y: float) -> None:
         key, reach = self.key(), self._reach()
-        if not self.panel.show_noise.isChecked():
-            return
+        if not self._erasing or not self.panel.show_noise.isChecked() or self.not_ready():
+            return  # also when another micrograph came in the middle of the stroke
         if self._stroke is None:
             self.picks.remove_near(key, x, y, reach)
         else:  # fast strokes skip pixels, not boxes
@@ -227,12 +243,16 @@ class Marks(QObject):
 
     def delete_selected(self) -> None:
         """Delete the boxes that are selected."""
-        if not self.picks.remove_selected(self.key()):
+        if wait := self.not_ready():
+            self.said.emit(wait)
+        elif not self.picks.remove_selected(self.key()):
             self.said.emit("Nothing is selected: click on a box, or drag a frame with Alt held.")
 
     # -- selecting and moving -----------------------------------------------------------------------------
 
     def _select(self, x: float, y: float, modifiers: Qt.KeyboardModifier) -> None:
+        if self.not_ready():
+            return
         index = self.picks.nearest(self.key(), x, y, self._reach())
         rows = set() if index is None else {index}
         if modifiers & _TOGGLE:
@@ -240,6 +260,9 @@ class Marks(QObject):
         self.picks.select(self.key(), rows)
 
     def _band(self, x0: float, y0: float, x1: float, y1: float, modifiers: Qt.KeyboardModifier) -> None:
+        if self.not_ready():
+            self.sketch(SketchLayer())
+            return
         rows = self.picks.within(self.key(), x0, y0, x1, y1)
         if modifiers & _TOGGLE:
             rows = np.union1d(rows, self.selection)
@@ -249,37 +272,47 @@ class Marks(QObject):
 
     def select_all(self) -> None:
         """Select every box of this micrograph."""
-        self.picks.select(self.key(), range(self.picks.count(self.key())))
+        if not self.not_ready():
+            self.picks.select(self.key(), range(self.picks.count(self.key())))
 
     def deselect(self) -> None:
         """Select nothing."""
         self.picks.select(self.key(), ())
 
     def _drag_begin(self, x: float, y: float) -> None:
-        index = self.picks.nearest(self.key(), x, y, self._reach())
         self._drag = None
+        if self.not_ready():
+            return
+        index = self.picks.nearest(self.key(), x, y, self._reach())
         if index is None or not self.panel.show_noise.isChecked():
             return
         if index not in self.selection:
             self.picks.select(self.key(), [index])
-        self._drag = (self.selection, x, y)
+        self._drag = (self.selection, x, y, self.picks.revision)
+
+    def _dragging(self) -> bool:
+        """Whether rows are dragged; no longer when a key, a job or undo has changed the boxes meanwhile."""
+        if self._drag is not None and (self._drag[3] != self.picks.revision or self.not_ready()):
+            self._drag = None
+            self.draw()
+        return self._drag is not None
 
     def _moved(self, x: float, y: float) -> np.ndarray:
         """Where the dragged rows are when the pointer is at (x, y)."""
         if self._drag is None:
             return NONE
-        rows, x0, y0 = self._drag
+        rows, x0, y0, _ = self._drag
         shift = np.rint((x - x0, y - y0))
         return np.rint(self.picks.view(self.key())[rows]) + shift
 
     def _drag_move(self, x: float, y: float) -> None:
-        if self._drag is not None:
+        if self._dragging() and self._drag is not None:
             positions = self.picks.positions(self.key())
             positions[self._drag[0]] = self._moved(x, y)
             self.draw(positions)
 
     def _drag_end(self, x: float, y: float) -> None:
-        if self._drag is None:
+        if not self._dragging() or self._drag is None:
             return
         rows, target = self._drag[0], self._moved(x, y)
         self._drag = None
@@ -306,8 +339,8 @@ class Marks(QObject):
         areas = self.picks.areas(key)
         if alone and len(rows) == 1:
             others, (x, y) = np.delete(self.picks.view(key), rows, axis=0), target[0]
-            return refusal(x, y, box, self._shape(), self.particles, diameter, others, areas)
-        return refused_among(target, box, self._shape(), self.particles, diameter, areas)
+            return refusal(x, y, box, self.shape, self.particles, diameter, others, areas)
+        return refused_among(target, box, self.shape, self.particles, diameter, areas)
 
     # -- history ------------------------------------------------------------------------------------------
 

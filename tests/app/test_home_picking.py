@@ -14,7 +14,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from app.tabs.home_journal import Journal, line_of, replay
+from app.tabs.home_journal import Journal, line_of, replay, stamp
 from app.tabs.home_marks import RefusedPatches
 from app.tabs.home_picks import NoiseFile
 from app.viewer.pick_steps import Change
@@ -291,10 +291,12 @@ def test_keys_go_to_the_first_and_last_and_forget_the_selection(home) -> None:
     assert home.panel.selected_count.text() == ""
 
 
-def test_marks_of_the_next_micrograph_are_there_at_once(home) -> None:
+def test_marks_of_the_next_micrograph_come_with_its_picture(qtbot, home) -> None:
     put(home, (100, 100))
     home.noise.picks.replace("b.mrc", np.array([[50.0, 50], [70, 70]]))
     key(home, Key.Key_N)
+    assert home.view.layers == [] or home.view.path.name == "b.mrc"  # never over the picture before it
+    qtbot.waitUntil(lambda: home.view.path.name == "b.mrc", timeout=10_000)
     squares = next(layer for layer in home.view.layers if layer.name == "Noise boxes")
     assert squares.centres.tolist() == [[50, 50], [70, 70]]
     assert home.panel.noise_total.text() == "2 here, 3 in all"
@@ -309,7 +311,7 @@ def test_refused_places_are_shown_with_their_reasons(home, micrographs: Path, mo
     assert home.panel.show_refused.isVisible()
     assert any(layer.shape == "dashed" for layer in home.view.layers)
     QTest.mouseMove(home.view.canvas, at(home, 205, 148))
-    assert told == ["Too dark: ice."]
+    assert told == ["<qt>Too dark: ice.</qt>"]
     home.panel.show_refused.setChecked(False)
     assert not any(layer.shape == "dashed" for layer in home.view.layers)
 
@@ -458,13 +460,20 @@ def test_a_kill_during_the_write_changes_nothing(tmp_path: Path) -> None:
     journal.append(three)
     journal.close()
     for there in (old, new[:2]):
-        write_noise_boxes(path, {"a.mrc": there}, 32)
+        if there is not old:
+            write_noise_boxes(path, {"a.mrc": there}, 32)
+            journal.expect(stamp(path))  # as the write does, before the file has its name
         again = Journal(tmp_path / "journal", path)
         assert again.open()
         found = again.read()
         again.close()
         assert not found.changed
         assert sorted(replay(there, found.lines).tolist()) == new.tolist()
+    write_noise_boxes(path, {"a.mrc": np.array([[7.0, 7]])}, 32)  # another program
+    again = Journal(tmp_path / "journal", path)
+    assert again.open()
+    assert again.read().changed
+    again.close()
 
 
 def test_replaying_twice_and_torn_lines_do_no_harm(tmp_path: Path) -> None:
