@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECENT_MOST = 12
+PATH_MOST = 32_768  # characters: no system has longer ones
+SIZE_MOST = 1 << 20  # px: beyond every screen
 
 
 def config_dir() -> Path:
@@ -59,7 +61,7 @@ class Settings:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, RecursionError) as err:
             logger.warning("settings in %s cannot be read (%s); starting with the defaults", path, err)
             return cls()
         result = cls()
@@ -68,7 +70,9 @@ class Settings:
                 value = data.get(item.name)
                 if type(value) is type(getattr(result, item.name)):
                     setattr(result, item.name, value)
-        result.recent = [r for r in result.recent if isinstance(r, str)][:RECENT_MOST]
+        result.recent = [r for r in result.recent if isinstance(r, str) and _is_path(r)][:RECENT_MOST]
+        result.splitters = {name: sizes for name, sizes in result.splitters.items() if _are_sizes(sizes)}
+        result.home = {name: value for name, value in result.home.items() if _is_plain(value)}
         result.cache_mb = min(max(result.cache_mb, 64), 1 << 20)
         return result
 
@@ -80,6 +84,23 @@ class Settings:
             write_json(path, dataclasses.asdict(self))
         except (AppError, OSError) as err:
             logger.warning("settings were not saved: %s", err)
+
+
+def _is_path(text: str) -> bool:
+    return "\0" not in text and len(text) < PATH_MOST
+
+
+def _are_sizes(sizes: object) -> bool:
+    """Whether these can be the widths of the parts of a splitter, px."""
+    whole = isinstance(sizes, list) and all(type(size) is int and 0 <= size <= SIZE_MOST for size in sizes)
+    return whole and isinstance(sizes, list) and sum(sizes) > 0
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value of Home is text, a tick or a number that Qt can take."""
+    if isinstance(value, (int, float)):
+        return abs(value) <= SIZE_MOST  # which nan is not
+    return isinstance(value, str)
 
 
 class Session(QObject):

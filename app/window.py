@@ -6,6 +6,7 @@ app/startup.py opens it. Tabs other than Home are built when they are first show
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from app.widgets.jobs_indicator import JobsIndicator
 from core.jobs import rundir
 from workers.job_worker import JobWorker
 from workers.task import wait_for_all
+
+logger = logging.getLogger(__name__)
 
 TABS = ("home", "forward", "train", "predict", "reconstruct", "cs2star")
 TITLES = ("Home", "Forward", "Train", "Predict", "Reconstruct", "cs2star")
@@ -227,8 +230,11 @@ class MainWindow(QMainWindow):
         self.set_theme("light" if theme.current() == "dark" else "dark")
 
     def _restore_geometry(self) -> None:
-        saved = self.session.settings.geometry
-        if saved and self.restoreGeometry(QByteArray(base64.b64decode(saved))):
+        try:
+            saved = base64.b64decode(self.session.settings.geometry)
+        except ValueError:
+            saved = b""
+        if saved and self.restoreGeometry(QByteArray(saved)):
             return
         screen = self.screen().availableGeometry()
         self.resize(min(1500, int(screen.width() * 0.88)), min(1000, int(screen.height() * 0.88)))
@@ -264,10 +270,13 @@ class MainWindow(QMainWindow):
         self._idle.stop()
         self._cache_timer.stop()
         self.session.settings.geometry = base64.b64encode(self.saveGeometry().data()).decode()
-        for page in self._pages.values():
+        for name, page in self._pages.items():
             close: Callable[[], None] | None = getattr(page, "close_tab", None)
-            if close is not None:
-                close()
+            try:
+                if close is not None:
+                    close()
+            except Exception:  # the other tabs, the settings and the threads are to be closed all the same
+                logger.exception("closing the tab %s", name)
         self.session.close()
         wait_for_all()
         event.accept()
