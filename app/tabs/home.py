@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
@@ -28,6 +28,7 @@ from app.tabs.home_picks import NoiseFile
 from app.tabs.home_view import HomeView
 from app.viewer.schemes import scheme
 from app.widgets.empty_page import EmptyPage
+from app.widgets.labels import counted
 from core.errors import AppError
 
 MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
@@ -56,6 +57,8 @@ class HomeTab(QWidget):
         self.empty = EmptyPage()
         self.jobs = HomeJobs(session, self)
         self._shown: Path | None = None
+        self._keep = QTimer(self, interval=1000, singleShot=True)  # sizes survive a crash too
+        self._keep.timeout.connect(session.save)
         work = QSplitter(Qt.Orientation.Horizontal)
         work.setChildrenCollapsible(False)
         work.addWidget(self.panel)
@@ -129,8 +132,8 @@ class HomeTab(QWidget):
         for keys, slot in (
             (("Ctrl+Z",), self.marks.undo),
             (("Ctrl+Shift+Z", "Ctrl+Y"), self.marks.redo),
-            (("N", "PgDown"), lambda: self.panel.list.step(1)),
-            (("P", "PgUp"), lambda: self.panel.list.step(-1)),
+            (("N", "PgDown"), lambda: self._step(1)),
+            (("P", "PgUp"), lambda: self._step(-1)),
             (("Home",), lambda: self.panel.list.selectRow(0)),
             (("End",), lambda: self.panel.list.selectRow(len(self.panel.list.files) - 1)),
             (("X",), self.marks.toggle),
@@ -158,6 +161,16 @@ class HomeTab(QWidget):
         self.marks.gestures.set_scheme(chosen)
         self.panel.show_scheme(chosen.name)
         self.session.settings.home["scheme"] = chosen.name
+
+    def _step(self, by: int) -> None:
+        if not self.pictures.step(by):
+            self.panel.list.step(by)
+
+    def chosen(self) -> list[str]:
+        """What jobs get: what was opened, or its files without those that are flagged as rejected."""
+        rejected = set(self.pictures.rejected())
+        kept = [path for path in self.files.files if path not in rejected] if rejected else self.files.given
+        return [str(path) for path in kept]
 
     def _choose_tool(self, name: str) -> None:
         self.marks.gestures.set_tool(name)
@@ -267,6 +280,7 @@ class HomeTab(QWidget):
         self.noise.set_box_size(panel.box.value())
         sizes = {"box": panel.box.value(), "diameter": panel.diameter.value(), "box_follows": panel.box_follows}
         self.session.settings.home.update(sizes)
+        self._keep.start()
         panel.show_angstrom(self.view.pyramid.pixel_size_a if self.view.pyramid else None)
         self.marks.draw()
 
@@ -303,7 +317,7 @@ class HomeTab(QWidget):
             return
         noise = self.noise.path if self.noise.picks.total() else None
         values: dict[str, Any] = {
-            "micrographs": [str(p) for p in self.files.given],
+            "micrographs": self.chosen(),
             "particles": str(self.files.particles_path or ""),
             "noise": str(noise or ""),
             "particle_diameter": self.panel.diameter.value(),
@@ -311,6 +325,9 @@ class HomeTab(QWidget):
             "project": str(self.session.project_dir(self.files.given[0])),
         }
         missing = [w for w, v in (("a particle STAR file", values["particles"]), ("noise boxes", noise)) if not v]
+        left_out = len(self.pictures.rejected())
+        if left_out:
+            self._say(f"{counted(left_out, 'rejected micrograph')} left out.", 10000)
         if missing:
             self._say(f"Forward still needs {' and '.join(missing)}.", 10000)
         self.session.hand_over("forward", values)

@@ -15,6 +15,7 @@ from app.tabs.home_journal import stamp
 from app.tabs.home_names import keys_of, positions_by_key
 from app.tabs.home_picks import DEFAULT_NAME, NoiseFile, default_path
 from app.tabs.home_saving import free_name, written
+from app.widgets.labels import counted
 from core.errors import AppError, InputError, ResourceError
 from workers.task import run_task
 
@@ -85,10 +86,17 @@ class HomeFiles(QObject):
         self._generation += 1
         generation = self._generation
 
-        def show(opened: Opened) -> None:
-            if generation == self._generation:
+        def show(found: tuple[Opened | None, list[Path]]) -> None:
+            opened, boxes = found
+            if generation != self._generation:
+                return
+            if opened is not None:
                 self._on_images(opened)
-                self._read_positions(tables, as_noise)
+                self._read_positions([*tables, *boxes] or self._remembered(), as_noise)
+            elif self.files:
+                self._read_positions([*tables, *boxes], as_noise)
+            else:
+                self.failed.emit(InputError("Open the micrographs first.", "Then load positions for them."))
 
         run_task(lambda: list_images(images), show, self.failed.emit, self)
 
@@ -101,6 +109,17 @@ class HomeFiles(QObject):
         self._noise.open(None, {})
         self._match(self._particles_raw, self.particles_path)
         self.opened.emit(opened)
+
+    def _remembered(self) -> list[Path]:
+        """The particles that were shown with this folder the last time."""
+        known = self._session.settings.home.get("particles_of")
+        path = known.get(str(self.files[0].parent)) if isinstance(known, dict) else None
+        return [Path(path)] if isinstance(path, str) and Path(path).exists() else []
+
+    def _remember(self) -> None:
+        known = self._session.settings.home.setdefault("particles_of", {})
+        if isinstance(known, dict) and self.particles_path is not None:
+            known[str(self.files[0].parent)] = str(self.particles_path)
 
     def _read_positions(self, tables: list[Path], as_noise: bool | None) -> None:
         project = self._session.project_dir(self.given[0])
@@ -134,7 +153,7 @@ class HomeFiles(QObject):
         return fits
 
     def _on_positions(self, read: Positions) -> None:
-        news = [read.note or f"{len(self.files)} micrographs."]
+        news = [read.note or f"{counted(len(self.files), 'micrograph')}."]
         self.reading = False
         if read.noise is not None:
             path, boxes, size = read.noise
@@ -146,9 +165,10 @@ class HomeFiles(QObject):
 
                 self.failed.emit(no_match_error(path, raw, self.files))
         if self.particles:
+            self._remember()
             total = sum(len(xy) for xy in self.particles.values())
             on = sum(len(xy) > 0 for xy in self.particles.values())
-            news.append(f"{total} particles on {on} of {len(self.files)} micrographs.")
+            news.append(f"{counted(total, 'particle')} on {on} of {counted(len(self.files), 'micrograph')}.")
         elif not self._noise.picks.total():
             news.append("Click on empty ice to mark noise.")
         self.positions_changed.emit(" ".join(news))
@@ -161,11 +181,24 @@ def sort_paths(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     return [p for p in unique if p not in tables], tables
 
 
-def list_images(images: list[Path]) -> Opened:
-    """The micrographs that these files and folders hold."""
+def is_box_folder(path: Path) -> bool:
+    """A folder of EMAN .box files and nothing that could be a micrograph."""
+    from core.images.source import is_micrograph_name
+
+    try:
+        names = list(path.iterdir()) if path.is_dir() else []
+    except OSError:
+        return False
+    return any(n.suffix.lower() == ".box" for n in names) and not any(is_micrograph_name(n) for n in names)
+
+
+def list_images(images: list[Path]) -> tuple[Opened | None, list[Path]]:
+    """The micrographs that these files and folders hold, and those of them that are folders of .box files."""
     from core.images.source import list_micrographs
 
-    return Opened(images, list_micrographs(images if len(images) > 1 else images[0]))
+    boxes = [p for p in images if is_box_folder(p)]
+    rest = [p for p in images if p not in boxes]
+    return Opened(rest, list_micrographs(rest if len(rest) > 1 else rest[0])) if rest else None, boxes
 
 
 def read_positions(tables: list[Path], as_noise: bool | None, default: Path | None, project: Path) -> Positions:

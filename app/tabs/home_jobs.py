@@ -67,7 +67,7 @@ class HomeJobs(QObject):
             return
         output = noise.path.with_name(f"{noise.path.stem}_auto{noise.path.suffix}")
         values: dict[str, Any] = {
-            "micrographs": [str(p) for p in files.given],
+            "micrographs": self._tab.chosen(),
             "particles": str(files.particles_path),
             "box_size": self._tab.panel.box.value(),
             "particle_diameter": self._tab.panel.diameter.value(),
@@ -162,7 +162,7 @@ class HomeJobs(QObject):
         worker = self.worker
         few = isinstance(result.get("boxes"), int) and result["boxes"] < FEW_BOXES
         state, hint = ("warning", FEW_HINT) if few else ("done", "")
-        given = [str(p) for p in self._tab.files.given]
+        given = self._tab.chosen()
         if worker is not None and worker is self._own and worker.params.get("micrographs") == given:
             self._own = None
             self._show(state, text, f"{hint} Undo (Ctrl+Z) brings the earlier boxes back.".lstrip())

@@ -26,6 +26,7 @@ from app.viewer.gestures import Gestures
 from app.viewer.image_view import ImageView
 from app.viewer.picks import PickList
 from app.viewer.view_model import ViewModel
+from app.widgets.labels import counted
 
 NONE = np.empty((0, 2))
 _HIT_PX = 5  # logical px: a box that is smaller on the screen can still be hit
@@ -182,6 +183,7 @@ class Marks(QObject):
         shown = not (self.panel.show_noise.isChecked() or self.panel.show_particles.isChecked())
         self.panel.show_noise.setChecked(shown)
         self.panel.show_particles.setChecked(shown)
+        self.panel.show_refused.setChecked(shown)
 
     def forget_drag(self) -> None:
         """Another micrograph is shown."""
@@ -346,17 +348,23 @@ class Marks(QObject):
 
     def undo(self) -> None:
         """Take the last change back and show the micrograph where it was."""
-        self._after_replay(self.picks.undo(), "Nothing to undo.")
+        self._replay(self.picks.undo, "Undone", "Nothing to undo.")
 
     def redo(self) -> None:
         """Do the change again."""
-        self._after_replay(self.picks.redo(), "Nothing to redo.")
+        self._replay(self.picks.redo, "Done again", "Nothing to redo.")
 
-    def _after_replay(self, key: str | None, nothing: str) -> None:
+    def _replay(self, step: Callable[[], str | None], word: str, nothing: str) -> None:
+        before = self.picks.total()
+        key = step()
+        change = self.picks.total() - before
         self._drag, self._stroke, self._erasing = None, None, False
         if key is None:
             self.said.emit(nothing)
-        elif key:
-            path = self.files.path_of(key)
-            if path is not None:
-                self.panel.list.show_file(path)
+            return
+        boxes = counted(abs(change), "box", "boxes")
+        what = f": {boxes} {'back' if change > 0 else 'gone'}" if change else ""
+        self.said.emit(f"{word}{what}{'' if key else ', on several micrographs'}.")
+        path = self.files.path_of(key) if key else None
+        if path is not None:
+            self.panel.list.show_file(path)

@@ -192,6 +192,19 @@ class HomeView(QWidget):
         if files:
             strip.set_files(files, keys, self._path)
 
+    def rejected(self) -> list[Path]:
+        """Micrographs that the user flagged so."""
+        files, keys = self._files
+        return [path for path in files if self.flags.flags.get(keys.get(path, path.name)) == "reject"]
+
+    def step(self, by: int) -> bool:
+        """Go to the next in the strip when it shows some micrographs only, or another order; else False."""
+        strip = self.strip
+        arranged = strip is not None and strip.isVisible() and strip.arranged
+        if strip is not None and arranged:
+            strip.step(by)
+        return arranged
+
     def refresh_counts(self, path: Path | None) -> None:
         """The number of boxes of a micrograph (None: of any) has changed."""
         if self.strip is not None:

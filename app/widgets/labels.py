@@ -134,3 +134,8 @@ def row(*widgets: QWidget | None, spacing: int = 6) -> QHBoxLayout:
         else:
             layout.addWidget(widget)
     return layout
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 micrograph`, `3 micrographs`, `2 boxes`."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -114,6 +114,11 @@ class ThumbnailStrip(QWidget):
             self.set_current(current or files[0])
         self._show_counts()
 
+    @property
+    def arranged(self) -> bool:
+        """Whether a filter or an order other than that of the files was chosen."""
+        return self.filter.currentIndex() > 0 or self.sort.currentIndex() > 0
+
     def current(self) -> Path | None:
         """The micrograph that is shown large."""
         row = self.list.currentIndex().row()

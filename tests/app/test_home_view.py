@@ -179,3 +179,51 @@ def test_box_files_are_particles_and_loaded_noise_is_kept_in_a_star_file(qtbot, 
     qtbot.waitUntil(lambda: home.noise.picks.count("a.mrc") == 2)
     assert home.noise.path == micrographs / "a.star"
     assert home.panel.box.value() == 64
+
+
+def test_rejected_micrographs_are_left_out_and_particles_come_back_with_their_folder(qtbot, window, micrographs):
+    home = opened(qtbot, window, [micrographs, micrographs / "particles.star"])
+    qtbot.waitUntil(lambda: home.files.particles_path is not None)
+    assert home.chosen() == [str(micrographs)]
+    home.pictures.flags.flags.set(["b.mrc"], "reject")
+    assert home.chosen() == [str(micrographs / "a.mrc"), str(micrographs / "c.mrc")]
+    handed = []
+    window.session.handed_over.connect(lambda tab, values: handed.append(values))
+    home.use_in_forward()
+    assert handed[0]["micrographs"] == home.chosen()
+    window.show_tab("home")
+    home.open_paths([micrographs / "a.mrc"])
+    qtbot.waitUntil(lambda: len(home.files.files) == 1 and home.files.particles_path is not None, timeout=10_000)
+    assert home.files.particles_path == micrographs / "particles.star"
+
+
+def test_next_follows_the_filter_of_the_strip(qtbot, window, micrographs):
+    home = opened(qtbot, window, [micrographs])
+    home.pictures.strip_button.setChecked(True)
+    home.noise.picks.add("c.mrc", 50, 50)
+    strip = home.pictures.strip
+    strip.filter.setCurrentIndex(strip.filter.findData("with"))
+    home.view.setFocus()
+    qtbot.keyClick(home.view.canvas, Qt.Key.Key_N)
+    assert home.panel.list.current().name == "c.mrc"
+
+
+def test_a_dropped_folder_of_box_files_is_read_as_particles(qtbot, window, micrographs, tmp_path):
+    home = opened(qtbot, window, [micrographs])
+    folder = tmp_path / "picks"
+    folder.mkdir()
+    (folder / "b.box").write_text("30\t40\t64\t64\n")
+    home.open_paths([folder])
+    qtbot.waitUntil(lambda: len(home.files.particles.get(micrographs / "b.mrc", ())) == 1, timeout=10_000)
+    assert len(home.files.files) == 3
+
+
+def test_undo_says_what_it_did(qtbot, window, micrographs):
+    home = opened(qtbot, window, [micrographs])
+    said = []
+    window.session.message.connect(lambda text, _ms: said.append(text))
+    home.noise.picks.add("a.mrc", 50, 50)
+    home.marks.undo()
+    assert said[-1] == "Undone: 1 box gone."
+    home.marks.redo()
+    assert said[-1] == "Done again: 1 box back."
