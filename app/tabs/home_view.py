@@ -103,6 +103,7 @@ class HomeView(QWidget):
         """Load and show a file; then those around it are loaded in advance."""
         self._path, self._of_stack, self._stack = path, False, _NO_STACK
         self.gallery_button.setChecked(False)
+        self.view.frames.stop()
         self.view.set_message(f"Loading {path.name} …")
         if self.strip is not None:
             self.strip.set_current(path)
@@ -110,7 +111,7 @@ class HomeView(QWidget):
         self.loader.prefetch(neighbours)
 
     def _show_frame(self, index: int) -> None:
-        if self._path is not None:
+        if self._path is not None and self.view.frames.stack == self._path:  # else the bar is of the file before
             self._of_stack = True
             self._ticket = self.loader.request(self._path, index)
             self.loader.prefetch_frames(self._path, (index + 1, index + 2, index - 1))

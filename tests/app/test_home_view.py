@@ -80,6 +80,20 @@ def test_playing_goes_on_through_the_stack_until_another_file_is_shown(qtbot, wi
     assert frames.index == 0
 
 
+def test_the_bar_of_the_stack_before_asks_nothing_of_a_file_that_is_being_loaded(qtbot, window, stack):
+    write_mrc(stack.with_name("zz.mrc"), np.zeros((64, 64), np.float32), 3.0)
+    home = opened(qtbot, window, [stack.parent])
+    frames = home.view.frames
+    qtbot.mouseClick(frames.play, LEFT)
+    home.panel.list.step(1)
+    assert not frames.playing
+    assert frames.frames == 12  # the stack is still on the screen
+    frames.step(5)
+    qtbot.waitUntil(lambda: home.view.pyramid is None or home.view.pyramid.name == "zz.mrc")
+    assert home.view.pyramid is not None
+    assert not frames.isVisible()
+
+
 def test_of_a_stack_that_is_cut_short_the_images_that_are_there_can_be_seen(qtbot, window, stack):
     with stack.open("r+b") as file:
         file.truncate(1024 + 5 * 64 * 64 * 4 + 100)
