@@ -23,12 +23,12 @@ from app.viewer.divider_grip import DividerGrip
 from app.viewer.frame_bar import FrameBar
 from app.viewer.gestures import Gestures
 from app.viewer.look_control import LookControl
-from app.viewer.measure import MeasureLine
+from app.viewer.measure import MeasureTool
 from app.viewer.pair_panels import PairPanels, Side
 from app.viewer.view_model import ViewModel
+from app.viewer.wiring import wire
 from core.images.pyramid import Pyramid
 
-CONTRAST_STEP = 1.1  # per notch of the wheel or press of a key
 _KEYS: dict[int, Mode] = {
     Qt.Key.Key_S: "side",
     Qt.Key.Key_W: "swipe",
@@ -65,7 +65,7 @@ class CompareView(QWidget):
         self.with_frames = True  # the slider below is shown for stacks
         self.look = LookControl(self.model, self)
         self.saving = PairSaving(self, self.scene, self.canvas)
-        self.line = MeasureLine(self.font())
+        self.measure = MeasureTool(self.scene, self.gestures, self.toolbar.measure, self.font())
         self._status = QLabel(self)
         self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -95,35 +95,17 @@ class CompareView(QWidget):
         line.setContentsMargins(4, 0, 4, 0)
         line.addWidget(self._status)
         rows.addLayout(line)
-        self.setFocusProxy(self.canvas)
-        self.scene.overlays.append(self.line)
 
     def _connect(self) -> None:
-        gestures, toolbar = self.gestures, self.toolbar
-        gestures.hovered.connect(self._on_hover)
-        gestures.auto_contrast.connect(self.auto_contrast)
-        gestures.invert.connect(lambda: self.model.set_contrast(invert=not self.model.contrast.invert))
-        gestures.contrast_step.connect(lambda by: self.model.widen_contrast(CONTRAST_STEP**-by))
-        gestures.measured.connect(lambda *ends: self._set_line(ends))
-        gestures.measure_cleared.connect(lambda: self._set_line(None))
-        gestures.tool_changed.connect(lambda tool: toolbar.measure.setChecked(tool == "measure"))
+        toolbar = self.toolbar
         toolbar.mode_chosen.connect(self.set_mode)
         toolbar.first_toggled.connect(self.scene.set_show_raw)
-        toolbar.fit_requested.connect(self.fit)
-        toolbar.one_to_one_requested.connect(self.one_to_one)
         toolbar.spread_edited.connect(lambda spread: self.model.set_contrast(automatic=True, spread=spread))
-        toolbar.look_requested.connect(self.look.open_popup)
-        toolbar.measure_toggled.connect(self._on_measure_toggled)
-        toolbar.panel_toggled.connect(self._on_panel_toggled)
-        toolbar.save_requested.connect(self.saving.save)
-        toolbar.copy_requested.connect(self.saving.copy)
-        self.panels.closed.connect(lambda name: toolbar.panels[name].setChecked(False))
-        self.frames.frame_chosen.connect(self.frame_chosen)
-        self.look.filtered.connect(self._on_filtered)
-        self.look.reset.connect(self.fit)
-        for part in (self.look, self.saving):
-            part.said.connect(self.said)
-        self.model.subscribe(self._on_view_changed)
+        wire(self)
+
+    def setFocus(self, *reason: Qt.FocusReason) -> None:
+        """The keyboard goes to the pictures. A focus proxy would keep Tab from ever reaching the toolbar."""
+        self.canvas.setFocus(*reason)
 
     def _keys(self) -> None:
         toolbar = self.toolbar
@@ -174,12 +156,12 @@ class CompareView(QWidget):
             sizes = " and ".join(f"{p.shape[1]} × {p.shape[0]}" for p in (raw, denoised))
             self.scene.message = f"The two pictures have different sizes: {sizes} px"
         if first is None or paths != self._paths:
-            self._set_line(None)
+            self.measure.set_ends(None)
         self._pair, self._paths, self._name = (raw, denoised), paths, name or ""
         self.saving.name, self.saving.paths = name or (first.name if first else ""), paths
         self.scene.filtered = ""
         self.scene.set_pair(raw, denoised, pixel_size_a)
-        self.line.pixel_size_a = self.scene.common_pixel_size()
+        self.measure.line.pixel_size_a = self.scene.common_pixel_size()
         self.toolbar.set_pictures(raw is not None, denoised is not None)
         n = first.n if first is not None and self.with_frames else 1
         self.frames.set_frames(n, first.index if first else 0, paths[0])
@@ -236,21 +218,6 @@ class CompareView(QWidget):
         self.scene.show_instead(pictures[0], pictures[1])
 
     # -- tools --------------------------------------------------------------------------------------------
-
-    def _on_measure_toggled(self, on: bool) -> None:
-        if on:
-            self.gestures.set_tool("measure")
-        elif self.gestures.tool == "measure":
-            self.gestures.set_tool("pick")
-        self.canvas.setFocus()
-
-    def _set_line(self, ends: tuple[float, float, float, float] | None) -> None:
-        if ends != self.line.ends:
-            self.line.ends = ends
-            self.scene.changed()
-
-    def _on_panel_toggled(self, name: str, on: bool) -> None:
-        (self.panels.show_panel if on else self.panels.hide_panel)(name)
 
     def _show_panels(self) -> None:
         pairs = zip(self.scene.names(), self.scene.labels, strict=True)

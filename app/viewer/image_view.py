@@ -22,18 +22,17 @@ from app.viewer.frame_bar import FrameBar
 from app.viewer.gesture_keys import LOOKS
 from app.viewer.gestures import Gestures
 from app.viewer.look_control import LookControl
-from app.viewer.measure import MeasureLine
+from app.viewer.measure import MeasureTool
 from app.viewer.saving import Saving
 from app.viewer.scene import SingleScene
 from app.viewer.side_panels import SidePanels
 from app.viewer.view_model import ViewModel
 from app.viewer.view_toolbar import ViewToolbar
+from app.viewer.wiring import wire
 from core.images.pyramid import Pyramid
 
 if TYPE_CHECKING:
     from app.viewer.export import Exportable
-
-CONTRAST_STEP = 1.1  # per notch of the wheel or press of a key
 
 
 class ImageView(QWidget):
@@ -64,7 +63,7 @@ class ImageView(QWidget):
         self.frames = FrameBar(self)
         self.look = LookControl(self.model, self)
         self.saving = Saving(self, self._exportable)
-        self.line = MeasureLine(self.font())
+        self.measure = MeasureTool(self.scene, self.gestures, self.toolbar.measure, self.font())
         self._status = QLabel(self)
         self._status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -93,35 +92,14 @@ class ImageView(QWidget):
         line.setContentsMargins(4, 0, 4, 0)
         line.addWidget(self._status)
         rows.addLayout(line)
-        self.scene.overlays.append(self.line)
 
     def _connect(self) -> None:
         gestures, toolbar = self.gestures, self.toolbar
         for name in ("clicked", "erase_requested", "drag_started", "dragged", "drag_finished", "size_step"):
             getattr(gestures, name).connect(getattr(self, name))
-        gestures.hovered.connect(self._on_hover)
-        gestures.auto_contrast.connect(self.auto_contrast)
-        gestures.invert.connect(lambda: self.set_inverted(not self.model.contrast.invert))
-        gestures.contrast_step.connect(lambda by: self.model.widen_contrast(CONTRAST_STEP**-by))
-        gestures.measured.connect(self._on_measured)
-        gestures.measure_cleared.connect(lambda: self._set_line(None))
-        gestures.tool_changed.connect(lambda tool: toolbar.measure.setChecked(tool == "measure"))
-        toolbar.fit_requested.connect(self.fit)
-        toolbar.one_to_one_requested.connect(self.one_to_one)
         toolbar.auto_requested.connect(self.auto_contrast)
         toolbar.levels_edited.connect(self._on_levels_edited)
-        toolbar.look_requested.connect(self.look.open_popup)
-        toolbar.measure_toggled.connect(self._on_measure_toggled)
-        toolbar.panel_toggled.connect(self._on_panel_toggled)
-        toolbar.save_requested.connect(self.saving.save)
-        toolbar.copy_requested.connect(self.saving.copy)
-        self.panels.closed.connect(lambda name: toolbar.panels[name].setChecked(False))
-        self.frames.frame_chosen.connect(self.frame_chosen)
-        self.look.filtered.connect(self._on_filtered)
-        self.look.reset.connect(self.fit)
-        for part in (self.look, self.saving):
-            part.said.connect(self.said)
-        self.model.subscribe(self._on_view_changed)
+        wire(self)
 
     def setFocus(self, *reason: Qt.FocusReason) -> None:
         """The keyboard goes to the picture. A focus proxy would keep Tab from ever reaching the toolbar."""
@@ -193,10 +171,10 @@ class ImageView(QWidget):
             pixel_size_a = pyramid.pixel_size_a if pixel_size_a is None else pixel_size_a
             self.scene.message = ""
         if path != self._path or pyramid is None:
-            self._set_line(None)
+            self.measure.set_ends(None)
         self._raw, self._path = pyramid, path
         self._name = name or ""
-        self.line.pixel_size_a = pixel_size_a
+        self.measure.line.pixel_size_a = pixel_size_a
         self._show(pyramid, "", pixel_size_a)
         if pyramid is not None or path is None:
             self.frames.set_frames(pyramid.n if pyramid else 1, pyramid.index if pyramid else 0, path)
@@ -274,21 +252,6 @@ class ImageView(QWidget):
 
     # -- tools --------------------------------------------------------------------------------------------
 
-    def _on_measure_toggled(self, on: bool) -> None:
-        if on:
-            self.gestures.set_tool("measure")
-        elif self.gestures.tool == "measure":
-            self.gestures.set_tool("pick")
-        self.canvas.setFocus()
-
-    def _on_measured(self, x0: float, y0: float, x1: float, y1: float) -> None:
-        self._set_line((x0, y0, x1, y1))
-
-    def _set_line(self, ends: tuple[float, float, float, float] | None) -> None:
-        if ends != self.line.ends:
-            self.line.ends = ends
-            self.scene.changed()
-
     def ask_pixel_size(self) -> None:
         """Let the user give the pixel size of the files of this folder, for looking."""
         path, pyramid = self._path, self._file
@@ -303,9 +266,6 @@ class ImageView(QWidget):
                 self.pixel_size_changed.emit(self.scene.pixel_size_a)
 
         pixel_size.PixelSizeDialog(path, self.scene.pixel_size_a, done, self).open()
-
-    def _on_panel_toggled(self, name: str, on: bool) -> None:
-        (self.panels.show_panel if on else self.panels.hide_panel)(name)
 
     def _exportable(self) -> Exportable | None:
         from app.viewer.export import Exportable

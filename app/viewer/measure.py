@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QObject, QPointF
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 
 from app.viewer.decorations import device_font, draw_caption
+from app.viewer.gestures import Gestures
+from app.viewer.scene import Scene
 from app.viewer.view_model import ViewModel
 
 _INK = QColor("#ffe14d")
@@ -54,3 +57,29 @@ class MeasureLine:
         corner.setX(min(corner.x(), width - room.width() - 20 * ratio))
         corner.setY(min(corner.y(), height - room.height() - 16 * ratio))
         draw_caption(painter, self.text(), corner, font, ratio)
+
+
+class MeasureTool(QObject):
+    """The line on a scene, drawn with the measure tool of the gestures; `button` (with setChecked) shows the tool."""
+
+    def __init__(self, scene: Scene, gestures: Gestures, button: Any, font: QFont) -> None:
+        super().__init__(gestures)
+        self._scene, self._gestures = scene, gestures
+        self.line = MeasureLine(font)
+        scene.overlays.append(self.line)
+        gestures.measured.connect(lambda *ends: self.set_ends(ends))
+        gestures.measure_cleared.connect(lambda: self.set_ends(None))
+        gestures.tool_changed.connect(lambda tool: button.setChecked(tool == "measure"))
+
+    def toggle(self, on: bool) -> None:
+        """Take the tool in hand, or the usual one again."""
+        if on:
+            self._gestures.set_tool("measure")
+        elif self._gestures.tool == "measure":
+            self._gestures.set_tool("pick")
+
+    def set_ends(self, ends: tuple[float, float, float, float] | None) -> None:
+        """Another line, or none."""
+        if ends != self.line.ends:
+            self.line.ends = ends
+            self._scene.changed()

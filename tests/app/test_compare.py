@@ -223,11 +223,11 @@ def test_measuring_is_in_both_panels(view, qtbot):
     QTest.mouseMove(view.canvas, place(view, 200, 300))
     QTest.mouseMove(view.canvas, place(view, 300, 300))
     QTest.mouseRelease(view.canvas, LEFT, NONE, place(view, 300, 300))
-    x0, _, x1, _ = view.line.ends
+    x0, _, x1, _ = view.measure.line.ends
     assert x1 - x0 == pytest.approx(200, abs=2 / view.model.zoom)
-    assert " Å = " in view.line.text()
+    assert " Å = " in view.measure.line.text()
     qtbot.keyClick(view.canvas, Qt.Key.Key_Escape)
-    assert view.line.ends is None
+    assert view.measure.line.ends is None
     assert not view.toolbar.measure.isChecked()
 
 
@@ -271,7 +271,7 @@ def test_the_controls_fit_beside_a_form_and_a_list(view):
 def test_different_pixel_sizes_give_no_common_length(view):
     view.set_pair(build_pyramid(noise(), 1.0), build_pyramid(noise(seed=1), 2.0))
     assert view.scene.pixel_sizes == (1.0, 2.0)
-    assert view.line.pixel_size_a is None
+    assert view.measure.line.pixel_size_a is None
     QTest.mouseMove(view.canvas, place(view, 300, 200))
     assert "Å" not in view._status.text()
 
@@ -352,3 +352,13 @@ def test_words_over_pictures_leave_the_middle_free(view):
     areas = view.scene.draw_words(painter, QRect(0, 400, 900, 200), view.canvas.style_now(), True)
     painter.end()
     assert areas[0].top() >= 400
+
+
+def test_tab_reaches_the_toolbar(view):
+    view.setFocus()
+    assert QApplication.focusWidget() is view.canvas
+    seen = set()
+    for _ in range(30):
+        view.window().focusNextChild()
+        seen.add(QApplication.focusWidget())
+    assert {view.toolbar.look, view.toolbar.save} <= seen

@@ -139,10 +139,10 @@ def test_measuring_tells_the_length_in_angstrom(view, qtbot):
     QTest.mouseMove(view.canvas, (start + end) / 2)
     QTest.mouseMove(view.canvas, end)
     QTest.mouseRelease(view.canvas, LEFT, NONE, end)
-    assert view.line.text().startswith("75.0 Å = 50.0 px")
+    assert view.measure.line.text().startswith("75.0 Å = 50.0 px")
     before = rgb(view.grab_image())
     qtbot.keyClick(view.canvas, Qt.Key.Key_Escape)
-    assert view.line.ends is None
+    assert view.measure.line.ends is None
     assert not np.array_equal(before, rgb(view.grab_image()))
 
 
