@@ -132,6 +132,6 @@ class PairPanels(SidePanels):
     def _refresh_visible(self) -> None:
         name = self._name(self.currentWidget())
         if name == "spectrum":
-            self._refresh()
+            self.panels["spectrum"].panel.set_visible_rect(self._visible if self._visible != _NONE else None)
         elif name == "frc":
             self.panels["frc"].set_visible_rect(self._visible if self._visible != _NONE else None)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QSplitter, QTabWidget, QWidget
 
 from core.images.pyramid import Pyramid
 
 TITLES = {"spectrum": "Power spectrum", "info": "File and statistics", "frc": "Agreement"}
 _LEAST_LETTERS = 52  # width the panels start with, where the window is small
-_WAIT_MS = 250  # after the last change of the view: then the spectrum of what is seen is computed
 
 
 class SidePanels(QTabWidget):
@@ -30,8 +29,6 @@ class SidePanels(QTabWidget):
         self._picture: Pyramid | None = None
         self._path: Path | None = None
         self._visible: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-        self._timer = QTimer(self, interval=_WAIT_MS, singleShot=True)
-        self._timer.timeout.connect(self._refresh_visible)
         self.currentChanged.connect(lambda _index: self._refresh())
         self.hide()
 
@@ -91,10 +88,10 @@ class SidePanels(QTabWidget):
         self._refresh()
 
     def set_visible_part(self, visible: tuple[float, float, float, float]) -> None:
-        """Another part of it is seen: x0, y0, x1, y1 in image pixels."""
+        """Another part of it is seen: x0, y0, x1, y1 in image pixels. The panels wait until the view rests."""
         self._visible = visible
         if self.isVisible():
-            self._timer.start()
+            self._refresh_visible()
 
     def _refresh(self) -> None:
         """Only the panel in front computes."""
@@ -108,4 +105,4 @@ class SidePanels(QTabWidget):
 
     def _refresh_visible(self) -> None:
         if self._name(self.currentWidget()) == "spectrum" and self._picture is not None:
-            self._refresh()
+            self.panels["spectrum"].set_visible_rect(self._visible)
