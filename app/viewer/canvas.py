@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPointF, QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QImage, QResizeEvent
@@ -22,30 +22,14 @@ from app.viewer.tiles import PAINT_SECONDS, TileSource
 from app.viewer.view_model import ViewModel
 from core.images.pyramid import Pyramid
 
+if TYPE_CHECKING:
+    from app.viewer.gl_canvas import GLCanvas
+
 log = logging.getLogger(__name__)
 
 SETTLE_MS = 90  # without a change of zoom: then the picture is made exact
 BUDGET_VIEWS = 3  # tiles are kept for so many full views
 LEAST_BUDGET, MOST_BUDGET = 16 << 20, 256 << 20
-
-
-class Surface(Protocol):
-    """What a painting widget offers besides being a QWidget."""
-
-    painted: Signal
-    name: str
-
-    def refresh(self) -> None:
-        """Paint all of it again."""
-        ...
-
-    def pan_by(self, dx: int, dy: int) -> None:
-        """The picture moved by whole device pixels."""
-        ...
-
-    def forget(self) -> None:
-        """No tile that was painted so far is wanted again."""
-        ...
 
 
 class Canvas(QWidget):
@@ -69,7 +53,7 @@ class Canvas(QWidget):
         self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 8)
         self._room = QVBoxLayout(self)
         self._room.setContentsMargins(0, 0, 0, 0)
-        self.surface: RasterCanvas = self._make(painter or renderer.current().name)
+        self.surface: RasterCanvas | GLCanvas = self._make(painter or renderer.current().name)
         scene.subscribe(self._on_scene)
         scene.model.subscribe(self._on_view)
 
@@ -167,7 +151,8 @@ class Canvas(QWidget):
 
     # -- painters -----------------------------------------------------------------------------------------
 
-    def _make(self, name: str) -> RasterCanvas:
+    def _make(self, name: str) -> RasterCanvas | GLCanvas:
+        """Both painters have `painted`, `name`, `refresh`, `pan_by(dx, dy)` in device pixels, and `forget`."""
         if name == "gl":
             from app.viewer.gl_canvas import GLCanvas
 
@@ -178,7 +163,7 @@ class Canvas(QWidget):
         surface.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         surface.painted.connect(self.painted)
         self._room.addWidget(surface)
-        return surface  # type: ignore[return-value]
+        return surface
 
     def set_painter(self, name: str) -> None:
         """Paint by `raster` or `gl` from now on."""

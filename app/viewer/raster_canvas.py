@@ -120,7 +120,7 @@ class RasterCanvas(QWidget):
         deadline = canvas.deadline()
         device, style = canvas.device_rect(), canvas.style_now()
         exact = True
-        for rect in list(region):  # type: ignore[call-overload]
+        for rect in list(region):  # type: ignore[call-overload]  # iterable; its stub hides it
             exposed = self._device(rect)
             exact = paint_pictures(painter, canvas, self._tiles, exposed, deadline, canvas.moving) and exact
             self._fixed = canvas.scene.draw_over(painter, device, style)

@@ -1,4 +1,4 @@
-"""Reading single-channel TIFF micrographs, through tifffile. Nothing is written as TIFF.
+"""Reading single-channel TIFF micrographs, through tifffile. Pictures are written by tiff_write.py.
 
 Rows come in the order of the file, row 0 first; no flip is ever implied.
 """
