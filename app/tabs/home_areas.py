@@ -143,9 +143,9 @@ class Areas(QObject):
 
             return run
 
-        def add(text: str, slot: object, enabled: bool = True) -> None:
+        def add(text: str, slot: Callable[[], object], enabled: bool = True) -> None:
             action = menu.addAction(text)
-            action.triggered.connect(slot)  # type: ignore[arg-type]
+            action.triggered.connect(lambda _checked=False: slot())
             action.setEnabled(enabled)
 
         index = picks.nearest(key, x, y, marks.panel.box.value() / 2)
