@@ -29,25 +29,35 @@ def canonical_diameter(diameter_px: float) -> float:
 
 @dataclass(frozen=True)
 class SmoothField:
-    """The smooth background of an image, kept on block means: `small` (h / factor, w / factor) float32."""
+    """A smooth image kept on a coarse grid: `small` (m, n) float32, interpolated linearly to `shape`.
+
+    Pixel i of a column lies at (i - offset) / step[0] of the coarse grid, and alike along a row.
+    """
 
     small: np.ndarray
-    factor: int
+    step: tuple[float, float]  # input px per coarse px, along a column and along a row
+    offset: float
     shape: tuple[int, int]
 
-    def add_to(self, image: np.ndarray, sign: float = 1.0) -> None:
-        """Add sign * background to a float32 image of `shape`, in place, a few rows at a time."""
-        low, high, t = self._weights(self.shape[1], self.small.shape[1])
-        wide = self.small[:, low] * (1 - t) + self.small[:, high] * t
-        low, high, t = self._weights(self.shape[0], self.small.shape[0])
-        for top in range(0, self.shape[0], 256):
-            rows = slice(top, top + 256)
-            u = t[rows, None]
-            image[rows] += np.float32(sign) * (wide[low[rows]] * (1 - u) + wide[high[rows]] * u)
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        """The rows top..bottom of the full image: float32 (bottom - top, width)."""
+        low, high, u = self._weights(np.arange(top, bottom), 0)
+        first, last = int(low.min()), int(high.max()) + 1
+        left, right, t = self._weights(np.arange(self.shape[1]), 1)
+        part = self.small[first:last]
+        wide = part[:, left] * (1 - t) + part[:, right] * t
+        return wide[low - first] * (1 - u[:, None]) + wide[high - first] * u[:, None]
 
-    def _weights(self, n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Linear interpolation between block centres."""
-        position = np.clip((np.arange(n) - (self.factor - 1) / 2) / self.factor, 0, m - 1)
+    def add_to(self, image: np.ndarray, sign: float = 1.0) -> None:
+        """Add sign * field to a float32 image of `shape`, in place, a few rows at a time."""
+        for top in range(0, self.shape[0], 256):
+            bottom = min(top + 256, self.shape[0])
+            image[top:bottom] += np.float32(sign) * self.rows(top, bottom)
+
+    def _weights(self, pixels: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coarse pixels before and behind, and how far between."""
+        m = self.small.shape[axis]
+        position = np.clip((pixels - self.offset) / self.step[axis], 0, m - 1)
         low = np.minimum(position.astype(int), max(m - 2, 0))
         return low, np.minimum(low + 1, m - 1), (position - low).astype(np.float32)
 
@@ -60,7 +70,7 @@ def background(image: np.ndarray, diameter_px: float) -> SmoothField:
     sigma = BACKGROUND_DIAMETERS * diameter_px
     factor = max(1, int(sigma // 8))
     small = ndi.gaussian_filter(_block_mean(image, factor), sigma / factor, mode="reflect")
-    return SmoothField(small, factor, (image.shape[0], image.shape[1]))
+    return SmoothField(small, (factor, factor), (factor - 1) / 2, (image.shape[0], image.shape[1]))
 
 
 def _block_mean(image: np.ndarray, factor: int) -> np.ndarray:
@@ -111,6 +121,10 @@ class Canonical:
             full = full.copy()
         self.background.add_to(full)
         return full
+
+    def smooth(self, image: np.ndarray) -> SmoothField:
+        """A smooth canonical (h, w) image on the input's grid, by linear interpolation."""
+        return SmoothField(image, (1 / self.scale_y, 1 / self.scale_x), 0.0, self.shape)
 
     def centres(self, xy: np.ndarray) -> np.ndarray:
         """Input positions (n, 2) x, y on the canonical grid."""

@@ -1,8 +1,6 @@
-"""Prediction: overlapping tiles with a cosine blend, then the gate and the raw detail that is kept.
+"""The network on whole canonical images: overlapping tiles with a cosine blend.
 
-The network removes background better than any linear filter but breaks rings and shrinks faint particles. Where it
-sees signal, low-pass filtered raw data are therefore given back; where it sees no more than in the user's own empty
-patches, nothing is shown: out = gate * (net + keep * lowpass(raw - net)).
+What a denoised micrograph is put together from, and how, is in core/denoising/parts.py.
 """
 
 from __future__ import annotations
@@ -10,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import scipy.ndimage as ndi
 import torch
 
+from core.compute.devices import reduced_precision
 from core.compute.parallel import Workers
 from core.denoising.unet import MULTIPLE, UNet
 
 TILE, OVERLAP = 384, 48  # canonical px
-ADD_BACK_SIGMA = 1.1 / 32  # of the low-pass, in particle diameters
-GATE_WINDOW, GATE_BLUR = 5.0 / 32, 3.0 / 32  # diameters
 
 
 def run_network(
@@ -27,12 +23,12 @@ def run_network(
     log_snr: float,
     workers: Workers,
     step: Callable[[int, int], None] = lambda done, total: None,
-) -> np.ndarray:  # (h, w)
-    """The network on a whole canonical image, tile by tile: memory is that of a few tiles."""
+) -> tuple[np.ndarray, np.ndarray]:  # (h, w) twice
+    """Signal and log odds of a particle on a whole canonical image, tile by tile: memory is that of a few tiles."""
     height, width = image.shape
     device = next(net.parameters()).device
-    out = np.zeros_like(image)
-    weight = np.zeros_like(image)
+    out = np.zeros((2, height, width), np.float32)
+    weight = np.zeros((height, width), np.float32)
     tiles = list(_tiles(height, width))
     level = torch.tensor([log_snr], dtype=torch.float32, device=device)
 
@@ -40,20 +36,20 @@ def run_network(
         top, left, h, w = tile
         raw = image[top : top + h, left : left + w]
         padded = np.pad(raw, _margins(h, w), mode="reflect" if min(h, w) > 2 * MULTIPLE else "symmetric")
-        with torch.inference_mode():
+        with torch.inference_mode(), reduced_precision(device):
             tensor = torch.from_numpy(np.ascontiguousarray(padded))[None, None].to(device)
-            result = net(tensor, level)[0, 0].float().cpu().numpy()
-        return result[MULTIPLE : MULTIPLE + h, MULTIPLE : MULTIPLE + w]
+            result = torch.cat(net(tensor, level))[:, 0].float().cpu().numpy()
+        return result[:, MULTIPLE : MULTIPLE + h, MULTIPLE : MULTIPLE + w]
 
     for i, result in enumerate(workers.map(denoise, tiles)):
         step(i, len(tiles))
         top, left, h, w = tiles[i]
         blend = _blend(h, top, height)[:, None] * _blend(w, left, width)[None]
-        out[top : top + h, left : left + w] += blend * result
+        out[:, top : top + h, left : left + w] += blend * result
         weight[top : top + h, left : left + w] += blend
     step(len(tiles), len(tiles))
     out /= weight
-    return out
+    return out[0], out[1]
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
@@ -82,22 +78,3 @@ def _blend(n: int, start: int, total: int) -> np.ndarray:
     if start + n < total:
         ramp[-OVERLAP:] = rise[::-1]
     return ramp
-
-
-def gate(net_output: np.ndarray, threshold: float, diameter: float) -> np.ndarray:
-    """Where the network sees more than it does in empty ice: 0..1 from the local rms of its output (noise sigma 1).
-
-    It opens at `threshold`, a multiple of the response on the user's own empty patches (see response.py), and is
-    fully open at twice that.
-    """
-    local = np.sqrt(ndi.gaussian_filter(net_output * net_output, GATE_WINDOW * diameter))
-    open_ = np.clip(local / max(threshold, 1e-6) - 1.0, 0.0, 1.0)
-    return ndi.gaussian_filter(open_, GATE_BLUR * diameter)
-
-
-def combine(net_output: np.ndarray, raw: np.ndarray, keep: float, threshold: float, diameter: float) -> np.ndarray:
-    """The denoised image: gate * (network + keep * lowpass(raw - network)); all canonical, noise sigma 1."""
-    out = net_output
-    if keep > 0:
-        out = out + np.float32(keep) * ndi.gaussian_filter(raw - net_output, ADD_BACK_SIGMA * diameter)
-    return gate(net_output, threshold, diameter) * out

@@ -1,29 +1,38 @@
 """Training pairs of noise transfer, drawn fresh for every step from (seed, step): nothing to store or repeat.
 
 A pair is one field of random particles of the clean library, seen through a random CTF and flattened as the data
-are, plus the user's real noise. With the noise at sigma 1 the forward process reads  input = s x0 + n,  target = s x0,
-where s^2 = abar / (1 - abar) is the in-particle SNR: the diffusion time.
+are, plus noise (the user's own, or drawn spectra for the generic model). With the noise at sigma 1 the forward
+process reads  input = s x0 + n,  target = s x0,  where s^2 = abar / (1 - abar) is the in-particle SNR: the diffusion
+time. Contaminants are added to the input only: they are not signal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import scipy.ndimage as ndi
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
 
-from core.denoising.canonical import BACKGROUND_DIAMETERS
+from core.denoising.canonical import BACKGROUND_DIAMETERS, OUTLIER_SIGMAS
+from core.denoising.noise_source import NoiseSource, PatchNoise, SpectrumNoise
+from core.physics.contaminants import draw_contaminant
 from core.physics.ctf import ctf
 from core.physics.fourier import frequency_grid, irfft2, rfft2
-from core.physics.noise import gaussian_noise, noise_mosaic, noise_spectrum
 from core.physics.phantom import BOX, DIAMETER, Library
 
 CROP = 128  # px, four particle diameters
 MARGIN = 32  # px drawn around a crop, so that CTF fringes of particles outside reach into it
 STAMP = 80  # px of one particle image
 EMPTY_FIELDS = 0.12  # share of fields without any particle
-MOSAIC_SHARE = 0.6  # of the noise is made of the patches themselves, the rest Gaussian with their spectrum
+FAINT_FIELDS = 0.3  # share of fields whose particles differ much in contrast
+DIRTY_FIELDS = 0.12  # share of fields with contamination
+PRESENCE_SIGMA = 0.1  # diameters, over which the local rms of the clean signal is taken
+PRESENCE_FROM, PRESENCE_TO = 0.25, 0.6  # of the in-particle rms: no particle below, a particle above
+UNKNOWN = -1.0  # presence, where nobody knows it
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,7 @@ class Recipe:
     """What a pair is drawn from; stored in manifest.json."""
 
     diameter: float  # canonical px
-    pixel_size: float  # canonical, Angstrom
+    pixel_size: tuple[float, float]  # canonical, Angstrom: the range that is drawn from
     snr_low: float
     snr_high: float
     defocus_um: tuple[float, float] = (0.8, 3.5)
@@ -40,64 +49,99 @@ class Recipe:
     seed: int = 0
 
 
+class Batch(NamedTuple):
+    """Training pairs, float32: all (n, 1, h, w) but the level, which is (n,)."""
+
+    noisy: Tensor
+    target: Tensor
+    presence: Tensor  # 1 inside particles, 0 outside, UNKNOWN where nobody knows
+    log_snr: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(*(t.to(device) for t in self))
+
+
+@dataclass(frozen=True)
+class CleanField:
+    """One (128, 128) field s x0 with its in-particle SNR s^2 and the optics it was seen through."""
+
+    image: np.ndarray
+    snr: float
+    pixel_size_a: float
+    defocus_um: float
+    transfer: np.ndarray  # (192, 97) what a point becomes, without the particles' own spectrum
+
+    def presence(self, diameter: float) -> np.ndarray:
+        """Where there is signal: 0..1 (128, 128), from the local rms over the in-particle rms."""
+        power = ndi.gaussian_filter(self.image**2, PRESENCE_SIGMA * diameter) / self.snr
+        rms = np.sqrt(np.maximum(power, 0.0))
+        return np.clip((rms - PRESENCE_FROM) / (PRESENCE_TO - PRESENCE_FROM), 0.0, 1.0).astype(np.float32)
+
+
 class PairMaker:
-    """Draws batches of (input, target, log SNR). `noise` are patches (m, h, h) of sigma about 1, `group` (m,) says
-    which patches share a micrograph: a mosaic never mixes the noise of two.
+    """Draws batches of pairs. `noise` are patches (m, h, h) of sigma about 1 with their `group` (m,), or None for
+    drawn spectra.
     """
 
-    def __init__(self, library: Library, noise: np.ndarray, group: np.ndarray, recipe: Recipe) -> None:
+    def __init__(self, library: Library, noise: np.ndarray | None, group: np.ndarray | None, recipe: Recipe) -> None:
         self.projections = torch.from_numpy(library.projections)
         self.recipe = recipe
-        self.noise = [noise[group == g] for g in np.unique(group)]
-        self.spectra = [noise_spectrum(patches, CROP) for patches in self.noise]
         self.size = CROP + 2 * MARGIN
-        frequency = frequency_grid(self.size, self.size)
-        self.frequency_a = frequency / recipe.pixel_size
+        self.frequency = frequency_grid(self.size, self.size)
         sigma = BACKGROUND_DIAMETERS * recipe.diameter
-        self.flatten = 1.0 - np.exp(-2.0 * (np.pi * sigma * frequency) ** 2)
-        self.frequency = frequency
-
-    def batch(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Input (n, 1, 128, 128), target (same), log SNR (n,), all float32. Depends on seed and step only."""
-        rng = np.random.default_rng([self.recipe.seed, step])
-        fields = [self.clean_field(rng) for _ in range(count)]
-        target = np.stack([field for field, _ in fields])
-        noise = np.stack([self.noise_field(rng) for _ in range(count)])
-        # the level is told with an error of 20 %: it is only estimated when the network is used
-        told = np.log([snr for _, snr in fields]) + 0.2 * rng.standard_normal(count)
-        as_batch = [torch.from_numpy(np.ascontiguousarray(a, np.float32))[:, None] for a in (target + noise, target)]
-        return as_batch[0], as_batch[1], torch.from_numpy(told.astype(np.float32))
-
-    def noise_field(self, rng: np.random.Generator) -> np.ndarray:
-        """One (128, 128) field of the user's noise, with 5 % jitter of its level."""
-        g = rng.integers(len(self.noise))
-        if rng.random() < MOSAIC_SHARE:
-            field = noise_mosaic(self.noise[g], (CROP, CROP), rng)
+        self.flatten = 1.0 - np.exp(-2.0 * (np.pi * sigma * self.frequency) ** 2)
+        self.noise: NoiseSource
+        if noise is None or group is None:
+            inner = 1.0 - np.exp(-2.0 * (np.pi * sigma * frequency_grid(CROP, CROP)) ** 2)
+            self.noise = SpectrumNoise(CROP, inner)
         else:
-            field = gaussian_noise(self.spectra[g], rng)
-        return field * np.float32(np.exp(0.05 * rng.standard_normal()))
+            self.noise = PatchNoise(noise, group, CROP)
 
-    def clean_field(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """One (128, 128) field s x0 and its in-particle SNR s^2 (log-uniform in the recipe's range)."""
+    def batch(self, step: int, count: int) -> Batch:
+        """`count` pairs of 128 px. Depends on seed and step only."""
+        rng = np.random.default_rng([self.recipe.seed, step])
+        noisy, target, presence, level = [], [], [], []
+        for _ in range(count):
+            clean = self.clean_field(rng)
+            noisy.append(self._dirty(rng, clean, clean.image + self.noise_field(rng, clean)))
+            target.append(clean.image)
+            presence.append(clean.presence(self.recipe.diameter))
+            # the level is told with an error of 20 %: it is only estimated when the network is used
+            level.append(np.log(clean.snr) + 0.2 * rng.standard_normal())
+        images = [torch.from_numpy(np.stack(a).astype(np.float32))[:, None] for a in (noisy, target, presence)]
+        return Batch(*images, torch.tensor(level, dtype=torch.float32))
+
+    def noise_field(self, rng: np.random.Generator, clean: CleanField) -> np.ndarray:
+        """One (128, 128) field of noise, seen through the optics of a clean field."""
+        return self.noise.field(rng, clean.pixel_size_a, clean.defocus_um)
+
+    def _dirty(self, rng: np.random.Generator, clean: CleanField, image: np.ndarray) -> np.ndarray:
+        """Now and then with contamination, cut off where the pipeline cuts hot pixels off."""
+        if rng.random() >= DIRTY_FIELDS:
+            return image
+        for _ in range(rng.integers(1, 4)):
+            image = image + draw_contaminant(image.shape, self.recipe.diameter, rng)[0]
+        limit = OUTLIER_SIGMAS * float(image.std())
+        return np.where(np.abs(image) > limit, 0.0, image).astype(np.float32)
+
+    def clean_field(self, rng: np.random.Generator) -> CleanField:
+        """One (128, 128) field s x0; its in-particle SNR s^2 is log-uniform in the recipe's range."""
         r = self.recipe
         snr = float(np.exp(rng.uniform(np.log(r.snr_low), np.log(r.snr_high))))
-        if rng.random() < EMPTY_FIELDS:
-            return np.zeros((CROP, CROP), np.float32), snr
-        density, covered = self._scatter(rng)
-        transfer = ctf(
-            self.frequency_a,
-            rng.uniform(*r.defocus_um),
-            r.voltage_kv,
-            r.cs_mm,
-            rng.uniform(0.07, 0.15),
-            rng.uniform(40.0, 300.0),
+        pixel = float(np.exp(rng.uniform(*np.log(r.pixel_size))))
+        defocus = float(rng.uniform(*r.defocus_um))
+        transfer = self.flatten * ctf(
+            self.frequency / pixel, defocus, r.voltage_kv, r.cs_mm, rng.uniform(0.07, 0.15), rng.uniform(40.0, 300.0)
         )
+        if rng.random() < EMPTY_FIELDS:
+            return CleanField(np.zeros((CROP, CROP), np.float32), snr, pixel, defocus, transfer)
+        density, covered = self._scatter(rng)
         tilt = (self.frequency / 0.06 + 1.0) ** rng.uniform(-0.4, 1.0)  # spectra of real particles differ
-        shaped = rfft2(density) * (transfer * self.flatten * tilt)
-        field = irfft2(shaped, density.shape)
+        field = irfft2(rfft2(density) * (transfer * tilt), density.shape)
         power = float((field**2).sum()) / max(covered, 1e-9)
-        inner = field[MARGIN : MARGIN + CROP, MARGIN : MARGIN + CROP]
-        return (inner * np.sqrt(snr / max(power, 1e-12))).astype(np.float32), snr
+        inner = field[MARGIN : MARGIN + CROP, MARGIN : MARGIN + CROP] * np.sqrt(snr / max(power, 1e-12))
+        return CleanField(inner.astype(np.float32), snr, pixel, defocus, transfer)
 
     def _scatter(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Particles at random places, not (or rarely) overlapping: density (192, 192) and covered area in px."""
@@ -116,7 +160,7 @@ class PairMaker:
         return density[half : half + size, half : half + size], area * len(places)
 
     def _stamps(self, rng: np.random.Generator, species: np.ndarray, diameter: float, count: int) -> np.ndarray:
-        """`count` particle images (count, 80, 80): random view, in-plane turn, mirror, size +-7 %, amplitude +-25 %."""
+        """`count` particle images (count, 80, 80): random view, in-plane turn, mirror, size +-7 %, contrast."""
         which = species[rng.integers(len(species), size=count)]
         view = rng.integers(self.projections.shape[1], size=count)
         zoom = (STAMP / BOX) * DIAMETER / (diameter * rng.uniform(0.93, 1.07, count))
@@ -127,7 +171,8 @@ class PairMaker:
         grid = functional.affine_grid(torch.from_numpy(theta), [count, 1, STAMP, STAMP], align_corners=False)
         images = self.projections[which, view][:, None].float()
         stamps = functional.grid_sample(images, grid, align_corners=False)[:, 0].numpy()
-        return stamps * rng.uniform(0.75, 1.25, count).astype(np.float32)[:, None, None]
+        low, high = (0.35, 1.4) if rng.random() < FAINT_FIELDS else (0.75, 1.25)
+        return stamps * rng.uniform(low, high, count).astype(np.float32)[:, None, None]
 
 
 def _spaced(proposed: np.ndarray, wanted: int, apart: float) -> np.ndarray:
@@ -151,8 +196,8 @@ def library_spectrum(maker: PairMaker, draws: int = 32) -> np.ndarray:
     rng = np.random.default_rng([maker.recipe.seed, 10**9])
     power, fields = 0.0, 0
     while fields < draws:
-        field, snr = maker.clean_field(rng)
-        if field.any():
-            power = power + np.abs(rfft2(field)) ** 2 / (CROP * CROP * snr)
+        clean = maker.clean_field(rng)
+        if clean.image.any():
+            power = power + np.abs(rfft2(clean.image)) ** 2 / (CROP * CROP * clean.snr)
             fields += 1
     return shell_average(np.asarray(power) / draws, CROP)

@@ -16,12 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
+from core.compute.devices import reduced_precision
 from core.denoising.collect import disc, radial_mean
+from core.denoising.pairs import Batch
 from core.denoising.unet import UNet
 
 POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
+GATE_WEIGHT = 0.3  # of the presence loss beside the denoising loss
+AMPLITUDE_WEIGHT = 0.1  # of the particles' contrast beside the denoising loss
 WARM_UP = 30  # steps
 FINAL_RATE = 0.02  # of the peak learning rate
 STRUCTURAL_EVERY = 4  # steps
@@ -35,6 +40,29 @@ def denoising_loss(
     """Mean squared error over the signal's power, so that every noise level counts about the same."""
     power = target.square().mean((1, 2, 3), keepdim=True)
     return ((output - target).square() / (power + POWER_FLOOR)).mean()
+
+
+def presence_loss(
+    logit: Tensor,  # (b, 1, h, w) log odds
+    presence: Tensor,  # (b, 1, h, w) 0..1, or UNKNOWN
+) -> Tensor:
+    """Binary cross-entropy of the gate where the truth is known."""
+    known = presence >= 0
+    loss = functional.binary_cross_entropy_with_logits(logit, presence.clamp(min=0.0), reduction="none")
+    return (loss * known).sum() / known.sum().clamp(min=1)
+
+
+def amplitude_loss(output: Tensor, target: Tensor, presence: Tensor) -> Tensor:
+    """Squared error of the contrast of what lies inside particles: ((<f, t> - <t, t>) / <t, t>)^2 in every quarter.
+
+    The squared error alone lets an unsure network shrink; a quarter of a field is about the size of four particles.
+    """
+    inside = presence.clamp(min=0.0)
+    size = output.shape[-1] // 4
+    moment, power = (functional.avg_pool2d(inside * target * image, size) for image in (output, target))
+    known = power > POWER_FLOOR
+    share = (moment - power) / power.clamp(min=POWER_FLOOR)
+    return (share.square().clamp(max=4.0) * known).sum() / known.sum().clamp(min=1)
 
 
 class StructuralLoss:
@@ -52,7 +80,7 @@ class StructuralLoss:
         """Share of the mean particle removed from these crops (b, s, s)."""
         images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(self.device)
         level = torch.full((len(crops),), self.log_snr, device=self.device)
-        residual = (images - net(images, level))[:, 0].mean(0)
+        residual = (images - net(images, level)[0])[:, 0].mean(0)
         return (residual * self.template).sum()
 
     def loss(self, net: UNet, step: int, seed: int, count: int = 16) -> Tensor:
@@ -80,22 +108,36 @@ def learning_rate(step: int, share: float, peak: float) -> float:
 Piece = Callable[[], Tensor]  # a part of the objective; the parts add up
 
 
+def pair_loss(net: UNet, pairs: Batch) -> Tensor:
+    """The objective of some pairs: denoising, presence and contrast."""
+    output, logit = net(pairs.noisy, pairs.log_snr)
+    loss = denoising_loss(output, pairs.target)
+    loss = loss + GATE_WEIGHT * presence_loss(logit, pairs.presence)
+    return loss + AMPLITUDE_WEIGHT * amplitude_loss(output, pairs.target, pairs.presence)
+
+
 def objective(
-    net: UNet, batch: list[Tensor], structural: StructuralLoss, step: int, params: Any, parts: int
+    net: UNet, batch: Batch, structural: StructuralLoss | None, step: int, params: Any, parts: int
 ) -> list[tuple[UNet, Piece]]:
     """The objective of one step in parts that can be computed side by side: slices of the batch, and TSLM."""
-    noisy, target, level = batch
-    count = len(noisy)
+    count = len(batch.noisy)
     size = max(1, min(MOST_PAIRS, -(-count // parts)))
+    device = batch.noisy.device
 
     def slice_loss(part: slice) -> Tensor:
-        output = net(noisy[part], level[part])
-        return denoising_loss(output, target[part]) * (len(output) / count)
+        pairs = Batch(*(t[part] for t in batch))
+        with reduced_precision(device):
+            return pair_loss(net, pairs) * (len(pairs.noisy) / count)
 
     pieces: list[Piece] = [partial(slice_loss, slice(i, i + size)) for i in range(0, count, size)]
-    if params.structural_weight > 0 and step % STRUCTURAL_EVERY == 0:
+    if structural is not None and params.structural_weight > 0 and step % STRUCTURAL_EVERY == 0:
         weight = STRUCTURAL_EVERY * params.structural_weight
-        pieces.append(lambda: weight * structural.loss(net, step, params.seed))
+
+        def structural_loss() -> Tensor:
+            with reduced_precision(device):
+                return weight * structural.loss(net, step, params.seed)
+
+        pieces.append(structural_loss)
     return [(net, piece) for piece in pieces]
 
 

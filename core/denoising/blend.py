@@ -1,0 +1,92 @@
+"""How much of the raw data and how much of the network is shown inside particles, band by band.
+
+Inside particles a micrograph is the sum of two estimates, each filtered radially:
+
+    out(k) = a(k) raw(k) + b(k) network(k)
+
+a and b are the least-squares answer on known signals in the user's own noise (`fit_blend`): per shell they minimise
+<|t - a raw - b network|^2> with the mean over particles, which is the linear (Wiener) estimate of t from the two. With
+the network left out a(k) becomes the Wiener gain S / (S + N). By construction no other radial mixture is nearer to the
+known signals, neither of the two alone.
+
+Spectra are those of windowed pieces; frequencies are cycles per canonical pixel on an even grid from 0 to 1/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+
+from core.denoising.collect import disc
+from core.physics.fourier import frequency_grid, irfft2, rfft2, shell_average
+
+SHELLS = 65
+SMOOTH = 1.5  # shells, over which the curves are averaged
+TRUST = 0.9  # of the network's share: the known signals are not the user's specimen
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Gains on SHELLS frequencies from 0 to 1/2 cycles/px: of raw and network together, and of raw alone."""
+
+    raw: np.ndarray
+    network: np.ndarray
+    wiener: np.ndarray
+
+    def apply(self, raw: np.ndarray, network: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The blend and the linear filter of a canonical image (h, w) and its network output: float32, twice."""
+        frequency = frequency_grid(*raw.shape)
+        spectrum, other = rfft2(raw), rfft2(network)
+        linear = irfft2(spectrum * _on(frequency, self.wiener), raw.shape)
+        mixed = irfft2(spectrum * _on(frequency, self.raw) + other * _on(frequency, self.network), raw.shape)
+        return mixed.astype(np.float32, copy=False), linear.astype(np.float32, copy=False)
+
+
+def _on(frequency: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    return np.interp(frequency, np.linspace(0, 0.5, SHELLS), curve).astype(np.float32)
+
+
+def fit_blend(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Blend:
+    """Fit on known signals: each piece is (truth, raw, network, weight), all (128, 128); weight 1 inside particles."""
+    total = np.zeros((5, SHELLS))
+    for truth, raw, network, weight in pieces:
+        t, y, n = (rfft2(image * weight) for image in (truth, raw, network))
+        products = np.stack([_real(y, y), _real(y, n), _real(n, n), _real(t, y), _real(t, n)])
+        total += shell_average(products, truth.shape[0])
+    total = ndi.gaussian_filter1d(total, SMOOTH, axis=1, mode="nearest")
+    yy, yn, nn, ty, tn = total
+    wiener = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0)
+    yy, nn = yy * (1 + RIDGE), nn * (1 + RIDGE)
+    scale = np.maximum(yy * nn - yn * yn, 1e-12)
+    raw = (ty * nn - tn * yn) / scale
+    network = np.clip(TRUST * (tn * yy - ty * yn) / scale, 0.0, 1.0)
+    raw = np.clip((ty - network * yn) / np.maximum(yy, 1e-12), 0.0, 1.0)  # the best beside the network's bounded share
+    return Blend(raw, network, wiener)
+
+
+def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.real(a) * np.real(b) + np.imag(a) * np.imag(b)
+
+
+def signal_spectrum(particles: np.ndarray, noise: np.ndarray, diameter: float) -> np.ndarray:
+    """Power of the user's signal per shell, noise variances per pixel: (SHELLS,), from canonical crops.
+
+    particles: (n, s, s) centred at s // 2; noise: (size, size // 2 + 1), power spectrum of the empty patches on a grid
+    of size >= s. The noise is taken off as seen through the same window.
+    """
+    side, size = particles.shape[-1], noise.shape[0]
+    window = ndi.gaussian_filter(disc(side, 0.5 * diameter).astype(np.float32), 0.06 * diameter)
+    padded = np.zeros((size, size), np.float32)
+    padded[:side, :side] = window
+    lags = irfft2(np.abs(rfft2(padded)) ** 2, (size, size)) * irfft2(noise, (size, size))
+    expected = np.real(rfft2(lags))
+    power = np.zeros((size, size // 2 + 1))
+    for crop in particles:
+        padded[:side, :side] = window * crop
+        power += np.abs(rfft2(padded)) ** 2
+    excess = shell_average(power / len(particles) - expected, size) / float((window**2).sum())
+    return ndi.gaussian_filter1d(excess, SMOOTH, mode="nearest")
