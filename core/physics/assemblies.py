@@ -1,8 +1,8 @@
 """Procedural specimens of the clean library: one function per kind, random size, proportions and contrast.
 
 Every specimen is simulated. Each function takes (rng, proteins), where `proteins` are the small deposited structures
-(n, 3) used as building blocks, and gives a Specimen in Angstrom. Sizes are in the range of real assemblies, but the scale
-is lost when they are projected: a specimen fills the same share of its box whatever its size.
+(n, 3) used as building blocks, and gives a Specimen in Angstrom. Sizes are in the range of real assemblies, but the
+scale is lost when they are projected: a specimen fills the same share of its box whatever its size.
 """
 
 from __future__ import annotations
@@ -61,27 +61,31 @@ def _joined(rng: np.random.Generator, parts: Parts, spread: float = 0.3) -> Spec
 
 
 def _grown(rng: np.random.Generator, proteins: Parts, count: int) -> Parts:
-    """Grow a cluster: each new block touches a random earlier one; unequal axes give oblong shapes."""
+    """Grow a cluster: each new block touches a random earlier one, at the most central of some places it may take.
+
+    One place to choose from gives branches, many give a compact body; unequal axes give oblong shapes.
+    """
     most = max(150, 2 * MOST_POINTS // count)
-    squash = np.array([1.0, rng.uniform(0.35, 1), rng.uniform(0.3, 1)])
+    squash = np.array([1.0, rng.uniform(0.4, 1), rng.uniform(0.35, 1)])
+    choices = int(rng.choice([1, 6, 16, 32]))
     parts, centres, sizes = [], np.zeros((count, 3)), np.zeros(count)
     for i in range(count):
         part = block(rng, proteins, most)
         sizes[i] = size_of(part)
         if i:
-            mate = rng.integers(i) if rng.random() < 0.5 else int(np.argmin(np.linalg.norm(centres[:i], axis=1)))
-            step = directions(rng, 1)[0] * squash
-            step *= (sizes[i] + sizes[mate]) * rng.uniform(0.65, 0.95) / np.linalg.norm(step)
-            centres[i] = centres[mate] + step
-            while (np.linalg.norm(centres[:i] - centres[i], axis=1) < 0.55 * (sizes[:i] + sizes[i])).any():
-                centres[i] += 0.35 * step  # outwards, until it has room
+            mates = rng.integers(i, size=choices)
+            reach = (sizes[i] + sizes[mates]) * rng.uniform(0.65, 0.95, choices)
+            places = centres[mates] + directions(rng, choices) * reach[:, None]
+            gap = np.linalg.norm(places[:, None] - centres[:i], axis=2) - 0.6 * (sizes[:i] + sizes[i])
+            cost = np.linalg.norm(places / squash, axis=1) + 1e3 * (gap.min(axis=1) < 0)
+            centres[i] = places[np.argmin(cost)]
         parts.append(part + centres[i])
     return parts
 
 
 def globular(rng: np.random.Generator, proteins: Parts) -> Specimen:
-    """A cluster of 2 to 60 blocks."""
-    return _joined(rng, _grown(rng, proteins, int(np.exp(rng.uniform(np.log(2), np.log(60))))))
+    """A cluster of 2 to 60 blocks; single small proteins are a kind of their own."""
+    return _joined(rng, _grown(rng, proteins, int(np.exp(rng.uniform(np.log(2), np.log(61))))))
 
 
 def small(rng: np.random.Generator, proteins: Parts) -> Specimen:
@@ -113,7 +117,7 @@ def ring(rng: np.random.Generator, proteins: Parts) -> Specimen:
             weights.append(np.full(len(unit), heavy))
     if rng.random() < 0.2:
         hub = np.concatenate(_grown(rng, proteins, 3))
-        parts.append(hub + [0, 0, height * rng.uniform(-0.7, layers)])
+        parts.append(hub + height * rng.uniform(-0.7, layers) * Z)
         weights.append(np.full(len(hub), rng.uniform(0.5, 1.2)))
     return Specimen(np.concatenate(parts), np.concatenate(weights))
 
@@ -123,7 +127,7 @@ def rod(rng: np.random.Generator, proteins: Parts) -> Specimen:
     count, twist = int(rng.integers(5, 20)), rng.uniform(0.3, 2.8)
     unit = block(rng, proteins, max(300, 2 * MOST_POINTS // count))
     rise, radius = size_of(unit) * rng.uniform(0.5, 1.6), size_of(unit) * rng.uniform(0, 1.2)
-    unit = unit + [radius, 0, 0]
+    unit = unit + np.array([radius, 0, 0])
     return _joined(rng, [unit @ about(Z, twist * i).T + [0, 0, rise * i] for i in range(count)], 0.1)
 
 
@@ -320,14 +324,14 @@ def ribosome(rng: np.random.Generator, proteins: Parts) -> Specimen:
     for i, radius in enumerate(radii):
         squash = rng.uniform(0.65, 1.0, 3)
         if i:
-            centre = np.array([large * 0.85 + radius * rng.uniform(0.4, 0.75), rng.normal(0, 12), rng.normal(0, 12)])
+            centre = np.array([large * 0.8 + radius * rng.uniform(0.3, 0.6), rng.normal(0, 12), rng.normal(0, 12)])
             squash[0] = rng.uniform(0.5, 0.75)
-        core = folded_nucleic(rng, 0.85 * radius, int(40 * (radius / 70) ** 3) + 8) * squash
+        core = folded_nucleic(rng, 0.9 * radius, int(110 * (radius / 70) ** 3) + 8) * squash
         parts.append(core + centre)
         weights.append(np.full(len(core), heavy))
-        for way in directions(rng, int(rng.integers(8, 30))):
+        for way in directions(rng, int(rng.integers(10, 34))):
             part = block(rng, proteins, 500)
-            parts.append(part + centre + way * squash * radius * rng.uniform(0.85, 1.15))
+            parts.append(part + centre + way * squash * radius * rng.uniform(0.85, 1.05))
             weights.append(np.full(len(part), rng.uniform(0.7, 1.0)))
     return Specimen(np.concatenate(parts), np.concatenate(weights))
 
@@ -401,7 +405,7 @@ ASSEMBLIES: dict[str, tuple[Maker, float]] = {
     "coil": (coil, 2),
 }
 THROUGH = ("membrane", "filament")  # kinds that run through the box
-PLAIN = (*THROUGH, "shell", "vesicle")  # kinds whose density is not worked over
+PLAIN = (*THROUGH, "shell", "vesicle", "ribosome")  # kinds whose density is not worked over
 
 
 def make(kind: str, rng: np.random.Generator, proteins: Parts) -> Specimen:

@@ -1,8 +1,8 @@
 """The clean library: projections of specimens that are not the user's, as the signal of noise transfer.
 
-Deposited structures (structures.py) and procedural assemblies (assemblies.py), drawn from a seed. library_file.py keeps a
-library on disk. Apoferritin, adenylate kinase and the E. coli ribosome map EMD-5505 are the specimens of the benchmarks
-and never among them.
+Deposited structures (structures.py) and procedural assemblies (assemblies.py), drawn from a seed. library_file.py
+keeps a library on disk. Apoferritin, adenylate kinase (1AKE) and the map EMD-5505 are specimens of the benchmarks and
+never among them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from core.errors import ParamError
-from core.physics.assemblies import ASSEMBLIES, MOST_POINTS, THROUGH, Specimen, make
+from core.physics.assemblies import ASSEMBLIES, MOST_POINTS, Specimen, make
 from core.physics.shapes import about, random_rotation
 from core.physics.structures import Structures, load_structures
 
@@ -78,11 +78,8 @@ def build_library(seed: int = 0, phantoms: int = 60, views: int = 40, exclude: t
 
 def planned(
     phantoms: int, seed: int, structures: Mapping[str, object], kinds: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> list[tuple[int, str, str]]:
-    """(number, name, kind) of every specimen: deposited ones first, then `phantoms` shared out over the kinds.
-
-    The numbers seed the specimens, so that excluding one does not change another.
-    """
+) -> list[tuple[str, str]]:
+    """(name, kind) of every specimen: deposited ones first, then `phantoms` shared out over the kinds."""
     made = [k for k in ASSEMBLIES if not kinds or k in kinds]
     share = np.array([ASSEMBLIES[k][1] for k in made], float)
     wanted = phantoms * share / max(share.sum(), 1.0) if made else share
@@ -91,8 +88,7 @@ def planned(
     counts[np.argsort(counts - wanted, kind="stable")[:short]] += 1
     plan = [(name, DEPOSITED) for name in structures if not kinds or DEPOSITED in kinds]
     plan += [(f"{k}-{seed}-{i:03d}", k) for k, n in zip(made, counts, strict=True) for i in range(n)]
-    numbered = [(i, name, kind) for i, (name, kind) in enumerate(plan)]
-    return [(i, name, kind) for i, name, kind in numbered if not {name, kind} & {*exclude}]
+    return [(name, kind) for name, kind in plan if not {name, kind} & {*exclude}]
 
 
 def specimens(
@@ -107,7 +103,7 @@ def specimens(
     bundled = load_structures()
     proteins = [x - x.mean(0) for x, _ in bundled.values() if len(x) < SMALL_PROTEIN]
     deposited = bundled if structures is None else structures
-    for number, name, kind in planned(phantoms, seed, deposited, kinds, exclude):
+    for name, kind in planned(phantoms, seed, deposited, kinds, exclude):
         # seeded by name: neither another kind nor a file beside it changes a specimen
         rng = np.random.default_rng([seed, 71, *name.encode()])
         if kind == DEPOSITED:
@@ -129,19 +125,19 @@ def project_points(points: np.ndarray, weights: np.ndarray, views: int, rng: np.
 def project(specimen: Specimen, views: int, rng: np.random.Generator) -> np.ndarray:
     """Projections (views, 64, 64) float32 of mean 1 inside.
 
-    The 98th percentile of the radius sets the scale: a single stray chain does not shrink the rest. What runs through the
-    box is scaled by its width instead and fades out at the border, so that no straight cut is learnt.
+    The 98th percentile of the radius sets the scale: a single stray chain does not shrink the rest. What runs
+    through the box is scaled by its width instead and fades out at the border, so that no straight cut is learnt.
     """
     points, weights = specimen.points, specimen.weights
     if specimen.span is None:
         points = points - np.average(points, axis=0, weights=weights)
         radius = np.percentile(np.linalg.norm(points, axis=1), 98)
         points = points * (DIAMETER / 2 / max(radius, 1e-6))
-        blur = rng.uniform(0.7, 2.4)
+        blur = rng.uniform(0.8, 2.0)
         turns = np.stack([random_rotation(rng) for _ in range(views)])
     else:
         points = points * (specimen.span[1] / specimen.span[0])
-        blur = rng.uniform(0.6, 1.5)
+        blur = rng.uniform(0.7, 1.5)
         turns = np.stack([_lying(rng, specimen.tilt, specimen.spin) for _ in range(views)])
     images = np.concatenate([_summed(points, weights, t, blur) for t in np.array_split(turns, -(-views // _AT_ONCE))])
     if specimen.span is not None:

@@ -102,7 +102,7 @@ def size_of(points: np.ndarray) -> float:
 
 
 def bilayer(rng: np.random.Generator, count: int, tails: float) -> tuple[np.ndarray, np.ndarray]:
-    """Heights (count,) in Angstrom across a lipid bilayer and weights: heavy heads, tails of relative weight `tails`."""
+    """Heights (count,) in Angstrom across a lipid bilayer and weights: heads 1, tails `tails`."""
     heads = rng.random(count) < 0.55
     sides = rng.choice([-0.5, 0.5], count) * BILAYER_A + rng.normal(0, 3.0, count)
     height = np.where(heads, sides, rng.uniform(-0.42, 0.42, count) * BILAYER_A)
@@ -152,4 +152,5 @@ def folded_nucleic(rng: np.random.Generator, radius: float, segments: int) -> np
         length = rng.uniform(20, max(25.0, min(0.9 * radius, 75.0)))
         piece = double_helix(rng, length, 28.0) - [0, 0, length / 2]
         parts.append(piece @ random_rotation(rng).T + centre)
-    return np.concatenate(parts)
+    points = np.concatenate(parts)
+    return points[np.linalg.norm(points, axis=1) < 1.1 * radius]
