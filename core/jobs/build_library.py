@@ -1,4 +1,4 @@
-"""Job `build-library`: the clean library that trainings draw their signal from, as a file with a list of its contents."""
+"""Job `build-library`: the clean library of trainings as a file, with the list of its contents."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ def _build(params: BuildLibraryParams, ctx: JobContext) -> dict[str, Any]:
     write_png(params.output / "contact.png", sheet.shape, [sheet], {"Description": "Simulated projections."})
     ctx.preview("library", sheet)
     ctx.step(1.0, 1.0, "Done")
+    found = len(set(library.kinds))
     return {
-        "summary": f"{len(plan)} simulated specimens of {len(set(library.kinds))} kinds, {params.views} views each; {path}",
+        "summary": f"{len(plan)} simulated specimens of {found} kinds, {params.views} views each; {path}",
         "library": str(path),
         "specimens": len(plan),
     }

@@ -31,7 +31,8 @@ def draw_contaminant(
 
     `frequency_transfer` (h, w // 2 + 1) is the CTF of the field's rfft2 (negative at low frequency); without it one is
     made up. The largest value is log-uniform from 0.3 to 8 sigmas; gold goes beyond and is cleared as in the pipeline.
-    Transforms are periodic: draw on a field with a margin and crop, as the particles are. `kind` asks for one of CONTAMINANTS; without it one is drawn by its share.
+    Transforms are periodic: draw on a field with a margin and crop, as the particles are. `kind` asks for one of
+    CONTAMINANTS; without it one is drawn by its share.
     """
     if kind is None:
         share = np.array([weight for _, weight in CONTAMINANTS.values()], float)
