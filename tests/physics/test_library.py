@@ -9,10 +9,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from core.errors import InputError, ParamError
-from core.physics.assemblies import ASSEMBLIES, MOST_POINTS, THROUGH, make
+from core.physics.assemblies import ASSEMBLIES, THROUGH, make
 from core.physics.library_file import open_library, save_library
 from core.physics.phantom import BOX, KINDS, Library, build_library, planned, specimens
 from core.physics.shapes import point_group
+from core.physics.specimen import MOST_POINTS
 from core.physics.structures import LIBRARY_FOLDER, load_structures, read_structure
 
 
