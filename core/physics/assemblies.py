@@ -1,7 +1,7 @@
 """The kinds of procedural specimens, their shares, and the variation of density inside them.
 
-Every specimen is simulated. A kind's function takes (rng, proteins), where `proteins` are the small deposited structures
-(n, 3) used as building blocks, and gives a Specimen in Angstrom. Sizes are in the range of real assemblies, but the
+Every specimen is simulated. A kind's function takes (rng, proteins), where `proteins` are small deposited structures
+(n, 3), the building blocks, and gives a Specimen in Angstrom. Sizes are in the range of real assemblies, but the
 scale is lost when they are projected: a specimen fills the same share of its box whatever its size.
 """
 

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from core.errors import ParamError
-from core.physics.assemblies import ASSEMBLIES, MOST_POINTS, Specimen, make
+from core.physics.assemblies import ASSEMBLIES, make
 from core.physics.shapes import about, random_rotation
 from core.physics.specimen import MOST_POINTS, Specimen
 from core.physics.structures import Structures, load_structures

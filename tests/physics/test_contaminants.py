@@ -68,5 +68,7 @@ def test_gold_is_cleared_where_the_pipeline_clears_it():
 def test_the_given_transfer_makes_the_fringes():
     grid = frequency_grid(128, 128) / 3.75
     near, far = (ctf(grid, defocus) for defocus in (0.5, 3.0))
+    before = near.copy()
     fields = [draw_contaminant((128, 128), 32.0, t, np.random.default_rng(7), "ice crystal")[0] for t in (near, far)]
     assert np.abs(fields[0] - fields[1]).max() > 0.1 * np.abs(fields[0]).max()
+    np.testing.assert_array_equal(near, before)  # what a caller shares with its target stays as it was
