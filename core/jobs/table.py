@@ -26,6 +26,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
     ),
     "train": ("core.jobs.train", "TrainParams", "Train the denoising U-Net."),
     "predict": ("core.jobs.predict", "PredictParams", "Denoise whole micrographs."),
+    "build-library": (
+        "core.jobs.build_library",
+        "BuildLibraryParams",
+        "Build a clean library: projections of many simulated specimens.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",

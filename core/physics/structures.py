@@ -1,0 +1,109 @@
+"""Atoms of structures from disk, PDB or mmCIF, through gemmi: the deposited part of the clean library.
+
+The file's coordinates are taken as they are (no biological assembly is made). Waters and hydrogens are left out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError
+
+LIBRARY_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "library"
+ENDINGS = (".pdb", ".cif", ".pdb.gz", ".cif.gz")
+BENCHMARK_SPECIMENS = ("1ake", "4ake", "1fha", "apoferritin", "emd-5505", "emd_5505")  # never in a library
+MOST_FILES, MOST_BYTES = 2000, 256 << 20  # of a folder; of one file, unpacked
+LEAST_ATOMS, MOST_ATOMS = 30, 3_000_000
+
+Structures = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def load_structures(folder: Path = LIBRARY_FOLDER) -> Structures:
+    """Atoms of the structures in a folder: name -> positions (n, 3) in Angstrom, atomic numbers (n,)."""
+    structures: Structures = {}
+    for path in structure_files(folder):
+        name = path.name.lower().split(".")[0]
+        if name in structures:
+            raise InputError(f"{folder} holds {name} twice.", "Keep one of the two files.", folder)
+        structures[name] = read_structure(path)
+    return structures
+
+
+def structure_files(folder: Path) -> list[Path]:
+    """The structure files of a folder, sorted; refuses a folder without any and one with too many."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder.", "Give a folder with .pdb or .cif files.", folder)
+    files = [p for p in sorted(folder.iterdir()) if p.name.lower().endswith(ENDINGS) and p.is_file()]
+    if not files:
+        raise InputError(f"{folder} holds no structure.", "Put .pdb or .cif files (or .gz of them) there.", folder)
+    if len(files) > MOST_FILES:
+        raise InputError(f"{folder} holds {len(files)} structures.", f"Keep at most {MOST_FILES}.", folder)
+    return files
+
+
+def read_structure(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, 3) in Angstrom and atomic numbers (n,) of the first model, or one sentence why not."""
+    import gemmi
+
+    _refuse_benchmark(path, (path.name.lower(),))
+    content = _unpacked(path)
+    try:
+        if ".cif" in path.name.lower():
+            structure = gemmi.make_structure_from_block(gemmi.cif.read_string(content).sole_block())
+        else:
+            structure = gemmi.read_pdb_string(content)
+        _refuse_benchmark(path, (structure.name.lower(), *(str(v).lower() for v in dict(structure.info).values())))
+        structure.remove_waters()
+        structure.remove_hydrogens()
+        atoms = (
+            [(*a.atom.pos.tolist(), a.atom.element.atomic_number) for a in structure[0].all()] if len(structure) else []
+        )
+    except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as err:
+        first = (str(err).splitlines() or ["it is not a structure"])[0][:200]
+        raise InputError(f"{path} is not a readable structure ({first}).", "Download it again.", path) from None
+    found = np.array(atoms, float).reshape(-1, 4)
+    found = found[found[:, 3] > 0]
+    if not LEAST_ATOMS <= len(found) <= MOST_ATOMS:
+        raise InputError(
+            f"{path} holds {len(found)} atoms; {LEAST_ATOMS} to {MOST_ATOMS} can be used.",
+            "Take it out of the folder.",
+            path,
+        )
+    if not np.isfinite(found).all() or np.ptp(found[:, :3], axis=0).max() < 1:
+        raise InputError(f"{path} holds positions that are no molecule.", "Download it again.", path)
+    return found[:, :3], found[:, 3]
+
+
+def _refuse_benchmark(path: Path, said: Iterable[str]) -> None:
+    """Specimens that the benchmarks measure on must not be learnt from, whatever the file is called."""
+    for text in said:
+        hit = next((name for name in BENCHMARK_SPECIMENS if text.startswith(name)), None)
+        if hit is None and "ferritin" in text:
+            hit = "ferritin"
+        if hit is not None:
+            raise InputError(
+                f"{path} is {hit}, a specimen of the benchmarks: it must not be in a clean library.",
+                "Take it out of the folder.",
+                path,
+            )
+
+
+def _unpacked(path: Path) -> bytes:
+    """The file's bytes, unpacked where it is .gz, never more than MOST_BYTES."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        if path.name.lower().endswith(".gz"):
+            unpacker = zlib.decompressobj(31)
+            data = unpacker.decompress(data, MOST_BYTES + 1)
+            if len(data) <= MOST_BYTES and not unpacker.eof:
+                raise zlib.error("it ends too early")
+    except (OSError, zlib.error) as err:
+        raise InputError(f"{path} cannot be read: {err}.", "Download it again.", path) from None
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{path} is larger than {MOST_BYTES >> 20} MiB.", "Take it out of the folder.", path)
+    return data
