@@ -68,6 +68,11 @@ def fit_blend(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     return Blend(raw, network, wiener)
 
 
+def with_signal(blend: Blend, wiener: np.ndarray) -> Blend:
+    """The same blend on the user's own spectrum: `wiener` (SHELLS,) is S / (S + N) as measured on the particles."""
+    return Blend(blend.raw, blend.network, wiener.astype(np.float32))
+
+
 def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.real(a) * np.real(b) + np.imag(a) * np.imag(b)
 

@@ -10,15 +10,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from core.denoising.blend import SHELLS, Blend
+from core.denoising.parts import Gate
 from core.denoising.unet import UNet
 from core.errors import InputError
 from core.io.atomic import atomic_path, write_json
 
-FORMAT = "vitreous-denoiser-1"
+FORMAT = "vitreous-denoiser-2"
+GENERIC = "generic"  # method of a model that has seen nobody's noise: a start for trainings, not for use
+GENERIC_PATH = Path(__file__).resolve().parents[2] / "resources" / "models" / "generic.safetensors"
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,27 @@ class Facts:
     calibration: float  # sigma of real empty patches over fine_sigma
     sign: float  # -1 where particles are lighter than the ice
     snr: float  # in-particle, where the network is used
-    gate_threshold: float  # noise sigmas
     steps: int
     val_loss: float
-    tslm: float  # share of the mean particle that the final output removes
-    tslm_network: float  # the same of the network alone
-    blank_rms: float  # rms of the network's output on the user's own noise, noise sigmas
+    gate: tuple[float, float] = (0.0, 1.0)  # log odds: shut below the first, open from the second on
+    blend: tuple[tuple[float, ...], ...] = ()  # gains of core.denoising.blend.Blend: raw, network, wiener
+    tslm: float = 0.0  # share of the mean particle that the final output removes
+    tslm_network: float = 0.0  # the same of the network alone
+    blank_rms: float = 0.0  # rms of the final output on the user's own noise, noise sigmas
+    noise: dict[str, Any] | None = None  # fingerprint of the noise it was trained on
     specimens: tuple[str, ...] = ()
+    started_from: str = ""
     version: str = ""
+
+    @property
+    def gains(self) -> Blend:
+        """How raw data and network are mixed inside particles."""
+        return Blend(*(np.asarray(curve, np.float32) for curve in self.blend))
+
+    @property
+    def opening(self) -> Gate:
+        """Where the gate opens."""
+        return Gate(*self.gate)
 
     def diameter_for(self, pixel_size_a: float | None) -> float:
         """Particle diameter in px of a micrograph with this pixel size; the training's where either is unknown."""
@@ -59,7 +77,8 @@ class Denoiser:
 
 def save_denoiser(path: Path, weights: dict[str, torch.Tensor], facts: Facts) -> None:
     """Write model.safetensors and model.json, each complete or not at all."""
-    plain = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    kind = torch.float16 if facts.method == GENERIC else torch.float32  # what is shipped is kept small
+    plain = {k: v.detach().cpu().to(kind).contiguous() for k, v in weights.items()}
     meta = {"format": FORMAT, "facts": json.dumps(asdict(facts))}
     with atomic_path(path) as partial:
         save_file(plain, partial, metadata=meta)
@@ -67,7 +86,19 @@ def save_denoiser(path: Path, weights: dict[str, torch.Tensor], facts: Facts) ->
 
 
 def load_denoiser(path: Path, device: torch.device) -> Denoiser:
-    """Load a model, or say in one sentence why it cannot be used."""
+    """Load a model for use, or say in one sentence why it cannot be used."""
+    denoiser = load_model(path, device)
+    if denoiser.facts.method == GENERIC:
+        raise InputError(
+            f"{path} is a generic model: it has not seen the noise of your micrographs.",
+            "Train from it first; one minute is enough (train --mode quick).",
+            path,
+        )
+    return denoiser
+
+
+def load_model(path: Path, device: torch.device) -> Denoiser:
+    """Load any model of this program, generic ones too."""
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "Give the model.safetensors inside it.", path)
     if not path.is_file():
@@ -83,12 +114,12 @@ def load_denoiser(path: Path, device: torch.device) -> Denoiser:
     try:
         with safe_open(path, framework="pt") as handle:
             meta = handle.metadata() or {}
-            weights = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
+            weights = {k: handle.get_tensor(k).float() for k in handle.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as err:
         raise InputError(f"{path} is not a readable safetensors file ({err}).", "Train again.", path) from None
     try:
         if meta.get("format") != FORMAT:
-            raise ValueError("it was not written by this program")
+            raise ValueError("it was not written by this version of the program")
         facts = _facts(json.loads(meta["facts"]))
         net = UNet(facts.widths)
         net.load_state_dict(weights)
@@ -105,9 +136,14 @@ def load_denoiser(path: Path, device: torch.device) -> Denoiser:
 def _facts(values: dict[str, Any]) -> Facts:
     known = {f.name for f in fields(Facts)}
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
-    for name in ("particle_diameter_px", "canonical_diameter", "calibration", "snr", "gate_threshold"):
+    for name in ("particle_diameter_px", "canonical_diameter", "calibration", "snr"):
         if not 0 < float(values[name]) < 1e6:
             raise ValueError(f"{name} is {values[name]}")
     if values["pixel_size_a"] is not None and not 0 < float(values["pixel_size_a"]) < 1e6:
         raise ValueError(f"pixel_size_a is {values['pixel_size_a']}")
-    return Facts(**values)
+    facts = Facts(**values)
+    numbers = np.array([*facts.gate, *(v for curve in facts.blend for v in curve)], float)
+    sizes = [len(curve) for curve in facts.blend]
+    if len(facts.gate) != 2 or not np.isfinite(numbers).all() or sizes != ([] if facts.method == GENERIC else [SHELLS] * 3):
+        raise ValueError("its gate or its gains are not complete")
+    return facts

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from core.denoising.canonical import BACKGROUND_DIAMETERS, OUTLIER_SIGMAS
+from core.denoising.canonical import BACKGROUND_DIAMETERS, OUTLIER_SIGMAS, robust_sigma
 from core.denoising.noise_source import NoiseSource, PatchNoise, SpectrumNoise
 from core.physics.contaminants import draw_contaminant
 from core.physics.ctf import ctf
@@ -120,9 +120,11 @@ class PairMaker:
         """Now and then with contamination, cut off where the pipeline cuts hot pixels off."""
         if rng.random() >= DIRTY_FIELDS:
             return image
+        inner = slice(MARGIN, MARGIN + CROP)
         for _ in range(rng.integers(1, 4)):
-            image = image + draw_contaminant(image.shape, self.recipe.diameter, rng)[0]
-        limit = OUTLIER_SIGMAS * float(image.std())
+            dirt, _kind = draw_contaminant((self.size, self.size), self.recipe.diameter, clean.transfer, rng)
+            image = image + dirt[inner, inner]
+        limit = OUTLIER_SIGMAS * robust_sigma(image)
         return np.where(np.abs(image) > limit, 0.0, image).astype(np.float32)
 
     def clean_field(self, rng: np.random.Generator) -> CleanField:

@@ -1,81 +1,131 @@
 """What a trained network does to the user's own data, measured without ground truth.
 
-On mosaics of the empty patches: how much it invents, which sets the threshold of the gate. On the raw
-particle crops: how much of the mean particle is lost (TSLM), of the network alone and of the final output.
+On known signals in the user's noise: how raw data and network are best mixed (the blend). On mosaics of the empty
+patches and on the raw particle crops: where the gate opens. On the raw particle crops: how much of the mean particle is
+lost (TSLM), by the network alone and in the final output.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
 import torch
 
+from core.compute.devices import reduced_precision
 from core.compute.parallel import Workers
-from core.denoising.dataset import TrainingSet
-from core.denoising.inference import GATE_WINDOW, combine, run_network
+from core.denoising.blend import Blend, fit_blend, with_signal
+from core.denoising.dataset import VALIDATION_STEP, TrainingSet
+from core.denoising.inference import run_network
+from core.denoising.parts import BALANCE, Gate, make_parts
 from core.denoising.training import StructuralLoss
 from core.denoising.unet import UNet
 from core.physics.noise import noise_mosaic
 
 BLANKS, BLANK_SIDE = 6, 256
-# where the gate opens, chosen on the demo data: the larger of the two
-BLANK_SAFETY = 1.7  # times the 99th percentile of the local response on blanks
-PARTICLE_SHARE = 0.25  # of the median local response at particle centres
-LEAST_THRESHOLD = 0.02  # noise sigmas
-KEEP = 0.8  # the share of raw detail that TSLM is reported for
+KNOWN_BATCHES, KNOWN_PAIRS = 12, 6  # known signals, in pairs that are never trained on
+KNOWN_FROM = VALIDATION_STEP + 10**6
+SPREAD_OF_SNR = 1.4  # known signals are drawn between the user's SNR over this and times this
+MOST_CROPS = 256
+BLANK_SHARE = 99.0  # percentile of the log odds on blanks that stays shut
+FAINT_SHARE, USUAL_SHARE = 10.0, 20.0  # percentiles of the particles that open at least a little, and fully
+LEAST_RAMP = 0.5  # log odds between shut and open
 
 
 @dataclass(frozen=True)
 class Response:
     """See core.denoising.model.Facts for the meaning of each."""
 
+    blend: Blend
+    gate: Gate
     blank_rms: float
-    gate_threshold: float
     tslm: float
     tslm_network: float
 
 
 def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, workers: Workers) -> Response:
     """Measure a network on the training set's own empty patches and raw particles."""
-    diameter = data.recipe.diameter
     level = structural.log_snr
+    blend = fit_blend(_known_signals(net, data, level, structural.device))
+    wiener = data.wiener()
+    if wiener is not None:
+        blend = with_signal(blend, wiener)
+    blanks = list(_blanks(net, data, level, workers))
+    crops, outputs, logits = _particles(net, structural)
+    gate = choose_gate(np.stack([logit for _, _, logit in blanks]), _at_centre(logits))
+    diameter = data.recipe.diameter
+    left = [make_parts(raw, out, logit, blend, gate, diameter).compose(BALANCE) for raw, out, logit in blanks]
+    shown = [
+        make_parts(raw, out, logit, blend, gate, diameter).compose(BALANCE)
+        for raw, out, logit in zip(crops, outputs, logits, strict=True)
+    ]
+    return Response(
+        blend,
+        gate,
+        float(np.sqrt(np.mean(np.square(left)))),
+        _removed(structural, crops, np.stack(shown)),
+        _removed(structural, crops, outputs),
+    )
+
+
+def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:
+    """Where the gate opens, from the log odds on blanks (any shape) and at particles (n,).
+
+    Nearly all of a blank stays shut, unless that would shut faint particles out: then rather a little noise is shown.
+    """
+    low = min(float(np.percentile(blank, BLANK_SHARE)), float(np.percentile(particles, FAINT_SHARE)))
+    return Gate(low, max(float(np.percentile(particles, USUAL_SHARE)), low + LEAST_RAMP))
+
+
+def _known_signals(
+    net: UNet, data: TrainingSet, level: float, device: torch.device
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Truth, input, output and weight of library particles in the user's noise, at about the user's SNR."""
+    snr = float(np.exp(level))
+    maker = data.pair_maker(snr / SPREAD_OF_SNR, snr * SPREAD_OF_SNR)
+    for number in range(KNOWN_BATCHES):
+        pairs = maker.batch(KNOWN_FROM + number, KNOWN_PAIRS)
+        output, _ = _answers(net, pairs.noisy.to(device), level)
+        columns = (pairs.target[:, 0].numpy(), pairs.noisy[:, 0].numpy(), output, pairs.presence[:, 0].numpy())
+        for truth, raw, out, presence in zip(*columns, strict=True):
+            if presence.max() > 0:
+                yield truth, raw, out, ndi.gaussian_filter(np.clip(1.5 * presence, 0, 1), 1.0)
+
+
+def _answers(net: UNet, images: torch.Tensor, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Signal and log odds (n, h, w) of images (n, 1, h, w) on the network's device."""
+    levels = torch.full((len(images),), level, device=images.device)
+    with torch.inference_mode(), reduced_precision(images.device):
+        output, logit = net(images, levels)
+    return output[:, 0].float().cpu().numpy(), logit[:, 0].float().cpu().numpy()
+
+
+def _blanks(
+    net: UNet, data: TrainingSet, level: float, workers: Workers
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     rng = np.random.default_rng([int(data.manifest["seed"]), 11])
     groups = [data.noise[data.group == g] for g in np.unique(data.group)]
-    rms, local = [], []
     for i in range(BLANKS):
-        blank = noise_mosaic(groups[i % len(groups)], (BLANK_SIDE, BLANK_SIDE), rng)
-        out = run_network(net, np.ascontiguousarray(blank), level, workers)
-        rms.append(float((out**2).mean()))
-        local.append(np.sqrt(ndi.gaussian_filter(out * out, GATE_WINDOW * diameter)))
-    noise_level = BLANK_SAFETY * float(np.percentile(np.stack(local), 99))
-    particle_level = PARTICLE_SHARE * _particle_response(net, structural, diameter)
-    threshold = max(LEAST_THRESHOLD, noise_level, particle_level)
-    alone = structural.whole(net)
-    return Response(float(np.sqrt(np.mean(rms))), threshold, _of_output(net, structural, threshold, diameter), alone)
+        blank = np.ascontiguousarray(noise_mosaic(groups[i % len(groups)], (BLANK_SIDE, BLANK_SIDE), rng))
+        yield blank, *run_network(net, blank, level, workers)
 
 
-def _outputs(net: UNet, structural: StructuralLoss) -> np.ndarray:
-    """The network on (at most 256) raw particle crops: (n, s, s)."""
-    crops = structural.crops[:256]
-    with torch.inference_mode():
-        images = torch.from_numpy(np.ascontiguousarray(crops, np.float32))[:, None].to(structural.device)
-        level = torch.full((len(crops),), structural.log_snr, device=structural.device)
-        return net(images, level)[:, 0].float().cpu().numpy()
+def _particles(net: UNet, structural: StructuralLoss) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """At most 256 raw particle crops, the network's signal and log odds on them: (n, s, s) each."""
+    crops = np.ascontiguousarray(structural.crops[:MOST_CROPS], np.float32)
+    images = torch.from_numpy(crops)[:, None].to(structural.device)
+    return crops, *_answers(net, images, structural.log_snr)
 
 
-def _particle_response(net: UNet, structural: StructuralLoss, diameter: float) -> float:
-    """Median local rms of the network's output at the centres of the raw particles, noise sigmas."""
-    centre = structural.crops.shape[-1] // 2
-    local = [ndi.gaussian_filter(o * o, GATE_WINDOW * diameter)[centre, centre] for o in _outputs(net, structural)]
-    return float(np.sqrt(np.median(local)))
+def _at_centre(logits: np.ndarray) -> np.ndarray:
+    """The largest log odds within 2 px of each crop's centre: picks are not exact."""
+    centre = logits.shape[-1] // 2
+    near = slice(centre - 2, centre + 3)
+    return logits[:, near, near].max((1, 2))
 
 
-def _of_output(net: UNet, structural: StructuralLoss, threshold: float, diameter: float) -> float:
-    template = structural.template.cpu().numpy()
-    shares = []
-    for crop, output in zip(structural.crops, _outputs(net, structural), strict=False):
-        result = combine(output, crop, KEEP, threshold, diameter)
-        shares.append(float(((crop - result) * template).sum()))
-    return float(np.mean(shares))
+def _removed(structural: StructuralLoss, crops: np.ndarray, outputs: np.ndarray) -> float:
+    """TSLM of outputs (n, s, s): share of the mean particle that they lack."""
+    return float(((crops - outputs).mean(0) * structural.template.cpu().numpy()).sum())

@@ -37,9 +37,14 @@ def denoising_loss(
     output: Tensor,  # (b, 1, h, w)
     target: Tensor,  # (b, 1, h, w)
 ) -> Tensor:
-    """Mean squared error over the signal's power, so that every noise level counts about the same."""
-    power = target.square().mean((1, 2, 3), keepdim=True)
-    return ((output - target).square() / (power + POWER_FLOOR)).mean()
+    """log(1 + error power over signal power), averaged over the fields.
+
+    Every noise level counts about the same, and a field whose contamination is far stronger than any signal cannot
+    drown the others.
+    """
+    power = target.square().mean((1, 2, 3))
+    error = (output - target).square().mean((1, 2, 3))
+    return torch.log1p(error / (power + POWER_FLOOR)).mean()
 
 
 def presence_loss(

@@ -1,6 +1,6 @@
 """The denoising network: a small U-Net told the noise level. Weights only; the loop is in core/jobs/train.py.
 
-Input is the noisy image with noise sigma 1 (b, 1, h, w), h and w multiples of 16, and log SNR (b,). It has two
+Input is the noisy image with noise sigma 1 (b, 1, h, w), h and w multiples of 32, and log SNR (b,). It has two
 answers: the signal in the same units, and where there is any (the gate, as log odds). Pixel-unshuffling by 2 and a
 low-pass copy as second input let few operations see far: about 0.02 million multiply-adds a pixel.
 """
@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-WIDTHS = (32, 64, 96, 128)  # multiples of 32 fill the vector units in bfloat16
-MULTIPLE = 16  # image sides must be multiples of this
+WIDTHS = (32, 64, 96, 128, 160)  # multiples of 32 fill the vector units in bfloat16
+MULTIPLE = 32  # image sides must be multiples of this
 LOW_PASS_SIGMA = 1.6  # px
 SNR_CENTRE, SNR_SPREAD = 0.25, 1.5  # log SNR is fed as (log snr - log centre) / spread
 
 
 class UNet(nn.Module):
-    """Pixel-unshuffle, four scales, skip connections, zero-initialised output: it starts by removing everything."""
+    """Pixel-unshuffle, five scales, skip connections, zero-initialised output: it starts by removing everything."""
 
     SIGNAL = 4  # channels of the head that are shuffled into the signal; one more is the gate
 
