@@ -264,7 +264,15 @@ class Chain:
 
 
 def write_set(
-    params: Any, source: Source, collected: Collected, chain: Chain, sign: float, snr: float, measured: bool
+    params: Any,
+    source: Source,
+    collected: Collected,
+    chain: Chain,
+    sign: float,
+    snr: float,
+    measured: bool,
+    noise_model: dict[str, Any],
+    left_out: dict[int, str],  # number of a noise crop -> why training does not use it
 ) -> None:
     """Write the working set and, last of all, the manifest: a folder without it is not a training set."""
     write_working_set(params.output, chain.particles, chain.noise, chain.group)
@@ -273,6 +281,9 @@ def write_set(
         for name, cuts in (("s1", source.plan.particles), ("s3", source.plan.noise))
         for i, c in enumerate(cuts)
     ]
+    for crop in crops:
+        if crop["set"] == "s3" and crop["index"] in left_out:
+            crop["left_out"] = left_out[crop["index"]]
     calibration = float(np.median(collected.calibration)) if collected.calibration else 1.0
     manifest = {
         "version": MANIFEST_VERSION,
@@ -300,6 +311,7 @@ def write_set(
             "noise_sigma": collected.sigmas,
             "calibration": calibration,
         },
+        "noise_model": noise_model,
         "contrast": "dark" if sign > 0 else "light",
         "snr": {"value": snr, "measured": measured, "how": "variance excess inside the particle disc"},
         "schedule": {

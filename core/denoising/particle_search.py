@@ -138,7 +138,7 @@ def _response(small: np.ndarray, template: np.ndarray, border: int) -> np.ndarra
     product = compared(0, 0) - level * mean / count
     power = np.clip(compared(2, 1) - mean**2 / count, 1e-4, 1.0)
     energy = compared(1, 2) - level**2 / count
-    energy = np.maximum(energy, 0.05 * np.median(energy))  # masked places have none
+    energy = np.maximum(energy, max(0.05 * float(np.median(energy)), 1e-30))  # masked places have none
     contrast = product / np.sqrt(power)
     likeness = product / np.sqrt(energy)  # times the share of the template that is there, as for the contrast
     return (np.sign(product) * np.sqrt(np.abs(contrast * likeness))).astype(np.float32)

@@ -16,6 +16,7 @@ from core.params import Params, ui
 if TYPE_CHECKING:
     from core.denoising.collect import Collected
     from core.denoising.forward import Source
+    from core.denoising.noise_notes import NoiseNotes
 
 
 class ForwardParams(Params):
@@ -91,7 +92,7 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     for message in source.warnings:
         ctx.warn(message)
     (params.output / "manifest.json").unlink(missing_ok=True)  # until the last file is there, this is no set
-    collected = _cut_crops(params, source, ctx)
+    collected, notes = _cut_crops(params, source, ctx)
     for crops, path in ((collected.noise, params.noise), (collected.particles, params.particles)):
         if not crops:
             raise InputError(f"No position of {path} lies far enough inside a micrograph.", "Pick again.", path)
@@ -99,6 +100,10 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     sign = {"dark": 1.0, "light": -1.0}.get(params.contrast) or collect.measure_sign(particles, source.diameter)
     if sign < 0:
         particles, noise = -particles, -noise
+    group = np.array(collected.group)
+    model = notes.finish(noise, group, {i: source.names[m] for i, m in enumerate(source.micrographs)})
+    for message in notes.warnings():
+        ctx.warn(message)
     snr = collect.variance_excess(particles, source.diameter)
     measured = snr > forward.LEAST_SNR
     if not measured:
@@ -109,21 +114,23 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
         snr = forward.FALLBACK_SNR
 
     ctx.step(0.5, 1, "Building the clean library")
-    chain = forward.Chain(params, source, particles, noise, np.array(collected.group), snr)
+    chain = forward.Chain(params, source, particles, noise, group, snr)
     for number, bits in enumerate(chain.information, 1):
         ctx.metric("rsilb", bits, number)
-    ctx.preview("spectra", chain.spectra[::-1], frequency_a=chain.frequency_a.round(6).tolist())
+    low, high = model.spread_at(chain.frequency_a * chain.pixel_size)
+    rows = np.stack([chain.spectra[1], chain.spectra[0], chain.spectra[1] * low, chain.spectra[1] * high])
+    ctx.preview("spectra", rows, frequency_a=chain.frequency_a.round(6).tolist())
     ctx.preview("strip", chain.strip(), labels=chain.strip_labels())
     if chain.kept < chain.schedule.steps:
         ctx.warn(f"The chain stops at step {chain.kept}: beyond it less than {params.rsilb:g} bits remain (RSILB).")
 
     for done, total in chain.write_pairs(params.output):
         ctx.step(0.6 + 0.4 * done / total, 1, "Writing pairs")
-    forward.write_set(params, source, collected, chain, sign, snr, measured)
+    forward.write_set(params, source, collected, chain, sign, snr, measured, notes.as_dict(), notes.left_out)
     ctx.step(1, 1, "Done")
     return {
         "summary": f"Training set of {len(source.plan.particles)} particle and {len(source.plan.noise)} noise "
-        f"crops in {params.output}; SNR in particles {snr:.2f}{'' if measured else ' (assumed)'}",
+        f"crops in {params.output}; SNR in particles {snr:.2f}{'' if measured else ' (assumed)'}{notes.summary()}",
         "output": str(params.output),
         "particles": len(source.plan.particles),
         "noise_boxes": len(source.plan.noise),
@@ -132,21 +139,25 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
         "contrast": "dark" if sign > 0 else "light",
         "steps_kept": chain.kept,
         "rsilb_bits": [round(float(b), 3) for b in chain.information],
+        **notes.result(),
     }
 
 
-def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> Collected:
-    """Stream the micrographs once: raw crops to s1 and s3, canonical crops to memory."""
+def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[Collected, NoiseNotes]:
+    """Stream the micrographs once: raw crops to s1 and s3, canonical crops of what is used to memory."""
     from core.denoising.canonical import cut, to_canonical
     from core.denoising.collect import Collected, by_micrograph
+    from core.denoising.noise_notes import NoiseNotes
     from core.images.source import open_source
     from core.io.mrc import MrcStackWriter
 
     out, plan, pixel = params.output, source.plan, source.pixel_size
     collected = Collected(source.canonical_crop, source.canonical_noise)
+    notes = NoiseNotes(source.noise_box, params.particle_diameter, source.diameter, pixel)
     s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), source.raw_crop, source.raw_crop, pixel)
     s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), source.noise_box, source.noise_box, pixel)
     particles, noise = by_micrograph(plan.particles), by_micrograph(plan.noise)
+    written = 0
     with s1_file as s1, s3_file as s3:
         for i, micrograph in enumerate(source.micrographs):
             ctx.step(0.5 * i / len(source.micrographs), 1, micrograph.name)
@@ -157,6 +168,11 @@ def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> Collec
                 for x, y in centres[-1]:
                     ctx.step(0.5 * i / len(source.micrographs), 1, micrograph.name)
                     writer.append(cut(image, x, y, side))
+            name, boxes = source.names[micrograph], centres[1]
+            numbers = written + np.arange(len(boxes))
+            written += len(boxes)
+            used = notes.screen(name, image, boxes, numbers, centres[0])
             canonical = to_canonical(image, params.particle_diameter)
-            collected.add(canonical, i, source.names[micrograph], *centres)
-    return collected
+            notes.measure(name, canonical)
+            collected.add(canonical, i, name, centres[0], used)
+    return collected, notes
