@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from core.denoising.dataset import TrainingSet
+from core.denoising.pairs import UNKNOWN, Batch
 from core.physics.noise import noise_mosaic
 
 
@@ -23,8 +24,8 @@ class CryoddmPairs:
         self.labels = training.stack("s2/label.mrcs")
         self.seed = int(training.manifest["seed"])
 
-    def batch(self, step: int, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Input and target (n, 1, s, s), log SNR (n,) = 0: the scheme knows no noise level."""
+    def batch(self, step: int, count: int) -> Batch:
+        """Pairs (n, 1, s, s) with log SNR 0 and no presence: the scheme knows neither noise level nor places."""
         rng = np.random.default_rng([self.seed, 5, step])
         kind = step % 3
         if kind == 0:
@@ -38,4 +39,4 @@ class CryoddmPairs:
             fields = [np.stack([noise_mosaic(self.noise, shape, rng) for _ in range(count)]) for _ in range(2)]
             pair = fields[0], fields[1]
         noisy, target = (torch.from_numpy(np.ascontiguousarray(a, np.float32))[:, None] for a in pair)
-        return noisy, target, torch.zeros(count)
+        return Batch(noisy, target, torch.full_like(target, UNKNOWN), torch.zeros(count))

@@ -12,21 +12,28 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from core.denoising.pairs import PairMaker, Recipe
+from core.denoising.blend import signal_spectrum
+from core.denoising.pairs import CROP, PairMaker, Recipe
 from core.errors import InputError
 from core.io.atomic import atomic_path
 from core.io.mrc import open_mrc
+from core.physics.fourier import shell_average
+from core.physics.noise import noise_spectrum
 from core.physics.phantom import Library, build_library
 
-MANIFEST_VERSION = 1
+if TYPE_CHECKING:
+    from core.denoising.cryoddm import CryoddmPairs
+
+MANIFEST_VERSION = 2
+VALIDATION_STEP = 10**8  # pairs from here on are never trained on
 
 
 class TrainingSet:
@@ -73,25 +80,68 @@ class TrainingSet:
         return self.manifest["method"]
 
     @property
+    def created(self) -> str:
+        """When it was made: a resumed training must find the same set."""
+        return str(self.manifest["created"])
+
+    @property
+    def pairs_per_epoch(self) -> int:
+        """Pairs that count as one epoch."""
+        return int(self.manifest["pairs_per_epoch"])
+
+    def facts(self) -> dict[str, Any]:
+        """What a model must know about it (core.denoising.model.Facts)."""
+        of = self.manifest
+        return {
+            "method": self.method,
+            "particle_diameter_px": of["particle_diameter_px"],
+            "pixel_size_a": of["pixel_size_a"],
+            "canonical_diameter": self.recipe.diameter,
+            "calibration": of["normalisation"]["calibration"],
+            "sign": 1.0 if of["contrast"] == "dark" else -1.0,
+            "snr": math.exp(self.log_snr),
+            "noise": (of.get("noise_model") or {}).get("fingerprint"),
+            "specimens": tuple(of["library"]["specimens"]),
+        }
+
+    @property
     def recipe(self) -> Recipe:
         """What pairs are drawn from."""
         values = dict(self.manifest["recipe"])
-        values["defocus_um"] = tuple(values["defocus_um"])
-        return Recipe(**values)
+        return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     @property
     def log_snr(self) -> float:
         """The noise level told to the network on this data; CryoDDM's scheme knows none."""
         return 0.0 if self.method == "cryoddm" else math.log(min(max(self.manifest["snr"]["value"], 1e-3), 1e2))
 
+    def pairs(self) -> PairMaker | CryoddmPairs:
+        """What training draws its batches from."""
+        if self.method == "cryoddm":
+            from core.denoising.cryoddm import CryoddmPairs
+
+            return CryoddmPairs(self)
+        return self.pair_maker()
+
     def library(self) -> Library:
         """The clean library, built again from its seed."""
         of = self.manifest["library"]
         return build_library(of["seed"], of["phantoms"], of["views"])
 
-    def pair_maker(self) -> PairMaker:
-        """The source of fresh pairs."""
-        return PairMaker(self.library(), self.noise, self.group, self.recipe)
+    def pair_maker(self, snr_low: float | None = None, snr_high: float | None = None) -> PairMaker:
+        """The source of fresh pairs, of the recipe's levels or of others."""
+        recipe = self.recipe
+        if snr_low is not None and snr_high is not None:
+            recipe = replace(recipe, snr_low=snr_low, snr_high=snr_high, focus=None)
+        return PairMaker(self.library(), self.noise, self.group, recipe)
+
+    def wiener(self) -> np.ndarray | None:
+        """Gain S / (S + N) of the linear filter inside the user's particles, (SHELLS,); None when S is not measured."""
+        if not self.manifest["snr"]["measured"]:
+            return None
+        noise = noise_spectrum(self.noise[:500], CROP)
+        signal = np.maximum(signal_spectrum(self.particles[:1000], noise, self.recipe.diameter), 0.0)
+        return signal / np.maximum(signal + shell_average(noise, CROP), 1e-12)
 
     def stack(self, name: str) -> np.ndarray:
         """A stack of the set, e.g. val/input.mrcs, as float32 (n, h, w)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 
 import core
 from core.denoising import diffusion
+from core.denoising.blend import signal_spectrum
 from core.denoising.canonical import canonical_diameter
 from core.denoising.collect import Collected, Plan, crop_sizes, micrograph_names, plan_cuts
-from core.denoising.dataset import MANIFEST_VERSION, recipe_dict, write_working_set
+from core.denoising.dataset import MANIFEST_VERSION, VALIDATION_STEP, recipe_dict, write_working_set
 from core.denoising.diffusion import PRESETS, Schedule
-from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum
+from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum, shape_to
 from core.errors import InputError, ParamError
 from core.images.source import list_micrographs, open_source
 from core.io.atomic import write_json
@@ -31,8 +32,8 @@ FALLBACK_SNR = 0.12
 LEAST_NOISE_CROP = 8  # canonical px
 SAMPLE_PAIRS = 128  # of s2
 VALIDATION_PAIRS = 48
-VALIDATION_STEP = 10**8  # pairs from here on are never trained on
-PHANTOMS, VIEWS = 60, 40
+MOST_MEASURED = 1000  # particle crops that the signal's spectrum is measured on
+PHANTOMS, VIEWS = 240, 24
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class Chain:
         noise: np.ndarray,  # (m, h, h)
         group: np.ndarray,  # (m,)
         snr: float,
+        measured: bool,
     ) -> None:
         self.method = params.method
         self.seed = params.seed
@@ -163,17 +165,21 @@ class Chain:
         self.library = build_library(params.seed, PHANTOMS, VIEWS)
         ratios = diffusion.transfer_snr(self.schedule)
         first = min(self.schedule.start, len(ratios)) - 1
-        recipe = Recipe(source.diameter, self.pixel_size, float(ratios[-1]), float(ratios[first]), seed=params.seed)
-        maker = PairMaker(self.library, self.noise, group, recipe)
-        self.spectra = np.stack([library_spectrum(maker), self._noise_shells()])
+        pixels = (self.pixel_size, self.pixel_size)
+        self.recipe = Recipe(source.diameter, pixels, float(ratios[-1]), float(ratios[first]), seed=params.seed)
+        self.maker = PairMaker(self.library, self.noise, group, self.recipe)
+        spectrum = noise_spectrum(self.noise[: min(len(self.noise), 500)], CROP)
+        shells = shell_average(spectrum, CROP)
+        if measured:
+            signal = signal_spectrum(particles[:MOST_MEASURED], spectrum, source.diameter)
+            self._use(focus=snr, shaping=shape_to(signal, shells, self.maker))
+        self.spectra = np.stack([library_spectrum(self.maker), shells])
         if self.method == "cryoddm":
             ratios = snr * diffusion.cryoddm_snr(self.schedule)
         self.information = diffusion.structural_information(self.spectra[0], self.spectra[1], ratios)
         self.kept = diffusion.steps_kept(self.information, params.rsilb, self.schedule.start)
         low = float(diffusion.transfer_snr(self.schedule)[self.kept - 1])
-        self.recipe = Recipe(source.diameter, self.pixel_size, low, max(recipe.snr_high, low * 1.01), seed=params.seed)
-        maker.recipe = self.recipe
-        self.maker = maker
+        self._use(snr_low=low, snr_high=max(self.recipe.snr_high, low * 1.01))
         self.validation_log_snr: list[float] = []
 
     @property
@@ -181,9 +187,10 @@ class Chain:
         """Shell frequencies of the spectra, 1/Angstrom."""
         return np.arange(self.spectra.shape[1]) / (CROP * self.pixel_size)
 
-    def _noise_shells(self) -> np.ndarray:
-        spectrum = noise_spectrum(self.noise[: min(len(self.noise), 500)], CROP)
-        return shell_average(spectrum, CROP)
+    def _use(self, **changes: Any) -> None:
+        """Change the recipe."""
+        self.recipe = replace(self.recipe, **changes)
+        self.maker.recipe = self.recipe
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, 2, *key])
@@ -200,12 +207,11 @@ class Chain:
         rng = self._rng(7)
         if self.method == "cryoddm":
             return self.cryoddm_chain(self.particles[0], rng)[: self.kept + 1]
-        field = np.zeros((CROP, CROP), np.float32)
-        snr = 1.0
-        while not field.any():
-            field, snr = self.maker.clean_field(rng)
-        clean = field / np.sqrt(snr)  # in-particle variance 1
-        noise = self.maker.noise_field(rng)
+        drawn = self.maker.clean_field(rng)
+        while not drawn.image.any():
+            drawn = self.maker.clean_field(rng)
+        clean = drawn.image / np.sqrt(drawn.snr)  # in-particle variance 1
+        noise = self.maker.noise_field(rng, drawn)
         bars = [1.0, *self.schedule.alpha_bars[: self.kept]]
         return np.stack([np.sqrt(b) * clean + np.sqrt(1 - b) * noise for b in bars])
 
@@ -231,11 +237,11 @@ class Chain:
             one, two = self._writers(folder, name, count, CROP)
             with one as inputs, two as labels:
                 for i in range(count):
-                    noisy, clean, level = self.maker.batch(first + i, 1)
-                    inputs.append(noisy[0, 0].numpy())
-                    labels.append(clean[0, 0].numpy())
+                    pair = self.maker.batch(first + i, 1)
+                    inputs.append(pair.noisy[0, 0].numpy())
+                    labels.append(pair.target[0, 0].numpy())
                     if name == "val":
-                        self.validation_log_snr.append(float(level[0]))
+                        self.validation_log_snr.append(float(pair.log_snr[0]))
                     done += 1
                     yield done, total
 

@@ -28,7 +28,7 @@ class Judge:
         values = []
         with torch.inference_mode():
             for part in torch.arange(len(self.noisy)).split(MICRO_BATCH):
-                output = net(self.noisy[part], self.level[part])
+                output = net(self.noisy[part], self.level[part])[0]
                 values += [
                     float(denoising_loss(o[None], t[None])) for o, t in zip(output, self.target[part], strict=True)
                 ]
@@ -39,5 +39,5 @@ class Judge:
         """Input, output and clean target of the same held-out pair: (3, h, w)."""
         one = slice(self.shown, self.shown + 1)
         with torch.inference_mode():
-            output = net(self.noisy[one], self.level[one])
+            output = net(self.noisy[one], self.level[one])[0]
         return torch.cat([self.noisy[one], output, self.target[one]])[:, 0].float().cpu().numpy()

@@ -32,6 +32,9 @@ FAINT_FIELDS = 0.3  # share of fields whose particles differ much in contrast
 DIRTY_FIELDS = 0.12  # share of fields with contamination
 PRESENCE_SIGMA = 0.1  # diameters, over which the local rms of the clean signal is taken
 PRESENCE_FROM, PRESENCE_TO = 0.25, 0.6  # of the in-particle rms: no particle below, a particle above
+FOCUS_SHARE, FOCUS_WIDTH = 0.7, 2.5  # of the pairs lie within this factor of the user's SNR
+TILT_GENERIC, TILT_SHAPED = (-0.4, 1.0), (-0.25, 0.25)  # exponents: spectra of real particles differ
+SHAPING_RANGE = (0.2, 4.0)
 UNKNOWN = -1.0  # presence, where nobody knows it
 
 
@@ -43,6 +46,8 @@ class Recipe:
     pixel_size: tuple[float, float]  # canonical, Angstrom: the range that is drawn from
     snr_low: float
     snr_high: float
+    focus: float | None = None  # the user's SNR: most pairs are drawn within FOCUS_WIDTH of it
+    shaping: tuple[float, ...] | None = None  # amplitude per shell, 0..1/2 cycles/px, that gives the user's spectrum
     defocus_um: tuple[float, float] = (0.8, 3.5)
     voltage_kv: float = 300.0
     cs_mm: float = 2.7
@@ -128,9 +133,12 @@ class PairMaker:
         return np.where(np.abs(image) > limit, 0.0, image).astype(np.float32)
 
     def clean_field(self, rng: np.random.Generator) -> CleanField:
-        """One (128, 128) field s x0; its in-particle SNR s^2 is log-uniform in the recipe's range."""
+        """One (128, 128) field s x0; its in-particle SNR s^2 is log-uniform in the recipe's range, or about its focus."""
         r = self.recipe
-        snr = float(np.exp(rng.uniform(np.log(r.snr_low), np.log(r.snr_high))))
+        low, high = r.snr_low, r.snr_high
+        if r.focus is not None and rng.random() < FOCUS_SHARE:
+            low, high = r.focus / FOCUS_WIDTH, r.focus * FOCUS_WIDTH
+        snr = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         pixel = float(np.exp(rng.uniform(*np.log(r.pixel_size))))
         defocus = float(rng.uniform(*r.defocus_um))
         transfer = self.flatten * ctf(
@@ -139,11 +147,18 @@ class PairMaker:
         if rng.random() < EMPTY_FIELDS:
             return CleanField(np.zeros((CROP, CROP), np.float32), snr, pixel, defocus, transfer)
         density, covered = self._scatter(rng)
-        tilt = (self.frequency / 0.06 + 1.0) ** rng.uniform(-0.4, 1.0)  # spectra of real particles differ
-        field = irfft2(rfft2(density) * (transfer * tilt), density.shape)
+        field = irfft2(rfft2(density) * (transfer * self._spectrum(rng)), density.shape)
         power = float((field**2).sum()) / max(covered, 1e-9)
         inner = field[MARGIN : MARGIN + CROP, MARGIN : MARGIN + CROP] * np.sqrt(snr / max(power, 1e-12))
         return CleanField(inner.astype(np.float32), snr, pixel, defocus, transfer)
+
+    def _spectrum(self, rng: np.random.Generator) -> np.ndarray:
+        """Amplitude given to the particles, at every frequency."""
+        shaping = self.recipe.shaping
+        tilt = (self.frequency / 0.06 + 1.0) ** rng.uniform(*(TILT_SHAPED if shaping else TILT_GENERIC))
+        if shaping:
+            tilt = tilt * np.interp(self.frequency, np.linspace(0, 0.5, len(shaping)), shaping)
+        return tilt
 
     def _scatter(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Particles at random places, not (or rarely) overlapping: density (192, 192) and covered area in px."""
@@ -203,3 +218,18 @@ def library_spectrum(maker: PairMaker, draws: int = 32) -> np.ndarray:
             power = power + np.abs(rfft2(clean.image)) ** 2 / (CROP * CROP * clean.snr)
             fields += 1
     return shell_average(np.asarray(power) / draws, CROP)
+
+
+def shape_to(spectrum: np.ndarray, noise: np.ndarray, maker: PairMaker) -> tuple[float, ...]:
+    """Amplitudes per shell that give the library's particles the user's mean power `spectrum` (65,).
+
+    Where the signal is less than a hundredth of the noise (65,) it is not known: the last known amplitude is kept.
+    """
+    of_library = library_spectrum(maker, draws=64)
+    shares = [s / s[1:].sum() for s in (np.maximum(spectrum, 0.0), of_library)]
+    ratio = np.sqrt(shares[0] / np.maximum(shares[1], 1e-9))
+    unknown = np.flatnonzero(spectrum < 0.01 * noise)
+    last = int(unknown[unknown > 4][0]) if (unknown > 4).any() else len(ratio)
+    ratio[last:] = ratio[last - 1]
+    ratio = ndi.gaussian_filter1d(np.clip(ratio, *SHAPING_RANGE), 2.0, mode="nearest")
+    return tuple(float(r) for r in ratio)

@@ -12,19 +12,13 @@ All images are canonical (h, w), flattened, particles dark, noise sigma 1.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy.ndimage as ndi
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from core.denoising.blend import Blend
 from core.denoising.canonical import OUTLIER_SIGMAS, Canonical
-from core.errors import InputError
-from core.io.atomic import atomic_path
 
 BALANCE = 0.5  # keep, at the measured balance
 FLOOR = 0.1  # of the filtered raw data that stay visible outside the gate, at the balance

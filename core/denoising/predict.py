@@ -13,8 +13,9 @@ import numpy as np
 from core.compute.parallel import Workers
 from core.denoising import baselines
 from core.denoising.canonical import crop, fine_sigma, to_canonical
-from core.denoising.inference import combine, run_network
+from core.denoising.inference import run_network
 from core.denoising.model import Denoiser
+from core.denoising.parts import finish, make_parts
 from core.errors import InputError
 from core.io.coordinates import NoiseBoxes, match_names
 
@@ -55,11 +56,11 @@ class Network:
                 path,
             )
         canonical = to_canonical(image, diameter, facts.sign, facts.canonical_diameter)
-        sigma = np.float32(fine_sigma(canonical.image, canonical.valid) * facts.calibration)
-        raw = canonical.image / sigma
-        out = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
-        out = combine(out, raw, self.keep_raw, facts.gate_threshold, facts.canonical_diameter)
-        return canonical.restore(out * sigma)
+        sigma = fine_sigma(canonical.image, canonical.valid) * facts.calibration
+        raw = canonical.image / np.float32(sigma)
+        network, logit = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
+        parts = make_parts(raw, network, logit, facts.gains, facts.opening, facts.canonical_diameter)
+        return finish(image, canonical, raw, parts, sigma, self.keep_raw)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -16,7 +17,7 @@ import torch
 
 from core.compute.devices import reduced_precision
 from core.compute.parallel import Workers
-from core.denoising.blend import Blend, fit_blend, with_signal
+from core.denoising.blend import SHELLS, Blend, fit_blend, with_signal
 from core.denoising.dataset import VALIDATION_STEP, TrainingSet
 from core.denoising.inference import run_network
 from core.denoising.parts import BALANCE, Gate, make_parts
@@ -44,10 +45,23 @@ class Response:
     tslm: float
     tslm_network: float
 
+    def as_facts(self) -> dict[str, Any]:
+        """The same as fields of a model's facts."""
+        curves = (self.blend.raw, self.blend.network, self.blend.wiener)
+        return {
+            "blend": tuple(tuple(round(float(v), 5) for v in curve) for curve in curves),
+            "gate": (self.gate.low, self.gate.high),
+            "blank_rms": self.blank_rms,
+            "tslm": self.tslm,
+            "tslm_network": self.tslm_network,
+        }
+
 
 def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, workers: Workers) -> Response:
     """Measure a network on the training set's own empty patches and raw particles."""
     level = structural.log_snr
+    if data.method == "cryoddm":  # as published: the network's output is the result
+        return _as_published(net, structural)
     blend = fit_blend(_known_signals(net, data, level, structural.device))
     wiener = data.wiener()
     if wiener is not None:
@@ -68,6 +82,13 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
         _removed(structural, crops, np.stack(shown)),
         _removed(structural, crops, outputs),
     )
+
+
+def _as_published(net: UNet, structural: StructuralLoss) -> Response:
+    """The network alone, everywhere."""
+    nothing = np.zeros(SHELLS, np.float32)
+    removed = structural.whole(net)
+    return Response(Blend(nothing, nothing + 1, nothing), Gate(-2.0, -1.0), 0.0, removed, removed)
 
 
 def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:

@@ -114,7 +114,7 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
         snr = forward.FALLBACK_SNR
 
     ctx.step(0.5, 1, "Building the clean library")
-    chain = forward.Chain(params, source, particles, noise, group, snr)
+    chain = forward.Chain(params, source, particles, noise, group, snr, measured)
     for number, bits in enumerate(chain.information, 1):
         ctx.metric("rsilb", bits, number)
     low, high = model.spread_at(chain.frequency_a * chain.pixel_size)

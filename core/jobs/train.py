@@ -6,8 +6,9 @@ import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -18,31 +19,50 @@ from core.jobs.lock import exclusive
 from core.params import Params, ui
 
 if TYPE_CHECKING:
+    import torch
+
     from core.compute.parallel import Workers
     from core.denoising.dataset import TrainingSet
     from core.denoising.learner import Learner
+    from core.denoising.library_set import LibrarySet
+    from core.denoising.model import Facts
     from core.denoising.training import StructuralLoss
+    from core.denoising.unet import UNet
 
 
 class TrainParams(Params):
     """Train the denoising U-Net."""
 
     input: Path = Field(
-        description="Training set made by forward.",
+        description="Training set made by forward, or a clean library (for a generic model).",
         json_schema_extra=ui(dialog="folder", label="Training set"),
     )
     output: Path = Field(description="Folder of the model.", json_schema_extra=ui(dialog="folder"))
-    minutes: float = Field(
-        5.0,
+    mode: Literal["quick", "quality", "scratch"] = Field(
+        "quick",
+        description="quick: the generic model learns your noise in 1 minute; quality: in 10 minutes; scratch: a network "
+        "that has seen nothing, 30 minutes.",
+    )
+    minutes: float | None = Field(
+        None,
         gt=0,
         le=10000,
-        description="Training time; not used when epochs are given.",
+        description="Training time instead of the mode's own; not used when epochs are given.",
         json_schema_extra=ui(unit="min"),
     )
+    start: Path | None = Field(
+        None,
+        description="Model to start from instead of the generic one.",
+        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)", advanced=True, label="Start from"),
+    )
     epochs: int | None = Field(None, ge=1, le=100_000, description="Train this many epochs instead of a time.")
-    batch_size: int = Field(4, ge=1, le=512, description="Pairs in one step.")
-    learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="Peak learning rate of AdamW.", json_schema_extra=ui(advanced=True)
+    batch_size: int = Field(6, ge=1, le=512, description="Pairs in one step.")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Peak learning rate of AdamW (default: 2e-3 from scratch, 1e-3 from a trained model).",
+        json_schema_extra=ui(advanced=True),
     )
     structural_weight: float = Field(
         0.2,
@@ -65,6 +85,8 @@ class TrainParams(Params):
     )
 
 
+MINUTES = {"quick": 1.0, "quality": 10.0, "scratch": 30.0}
+RATES = {True: 1e-3, False: 2e-3}  # peak learning rate: from a trained model, from scratch
 VALIDATE_EVERY = 50  # steps
 CHECKPOINT_EVERY_S = float(os.environ.get("VITREOUS_CHECKPOINT_S", "50"))
 WORST_LOSS = 1.5  # validation loss above which nothing was learnt
@@ -84,35 +106,36 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
 
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
-    from core.denoising.cryoddm import CryoddmPairs
-    from core.denoising.dataset import TrainingSet
     from core.denoising.judge import Judge
     from core.denoising.learner import Learner
     from core.denoising.training import StructuralLoss, objective
-    from core.denoising.unet import UNet
 
-    data = TrainingSet(params.input)
+    ctx.step(0, 1, "Reading the training set")
+    data = _open_set(params)
     device = choose_device(params.device)
     resumed = _check_output(params, ctx)
-    ctx.step(0, 1, "Building the clean library")
-    pairs = CryoddmPairs(data) if data.method == "cryoddm" else data.pair_maker()
-    structural = StructuralLoss(data.particles, data.recipe.diameter, data.log_snr, device)
-    judge = Judge(data, device)
     torch.manual_seed(params.seed)
-    learner = Learner(UNet().on(device), params.learning_rate, _plan(params, data))
+    net, started_from = _start(params, data, device)
+    ctx.step(0, 1, "Building the clean library")
+    pairs = data.pairs()
+    structural = None
+    if data.particles is not None:
+        structural = StructuralLoss(data.particles, data.recipe.diameter, data.log_snr, device)
+    judge = Judge(data, device)
+    learner = Learner(net, params.learning_rate or RATES[bool(started_from)], _plan(params, data, started_from))
     if resumed:
         learner.restore(params.output)
     else:
         ctx.preview("validation_before", judge.picture(learner.average.net), step=0)
 
-    total = params.epochs * math.ceil(data.manifest["pairs_per_epoch"] / params.batch_size) if params.epochs else None
+    total = params.epochs * math.ceil(data.pairs_per_epoch / params.batch_size) if params.epochs else None
     clock = Clock(params, learner, total)
     workers = Workers(device)
     drawing = ThreadPoolExecutor(1, "pairs")  # the next batch is drawn while this one is computed
     upcoming = drawing.submit(pairs.batch, learner.step, params.batch_size)
     try:
         while clock.share() < 1.0 and not _stale(learner, params, clock.share()):
-            batch = [t.to(device) for t in upcoming.result()]
+            batch = upcoming.result().to(device)
             upcoming = drawing.submit(pairs.batch, learner.step + 1, params.batch_size)
             pieces = objective(learner.net, batch, structural, learner.step, params, workers.count)
             loss = learner.learn(
@@ -130,7 +153,8 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
                 ctx.step(clock.share(), 1.0, "Validating")
                 learner.judged(judge.loss(learner.average.net))
                 ctx.metric("val_loss", judge.last, step)
-                ctx.metric("tslm", structural.whole(learner.average.net, 128), step)
+                if structural is not None:
+                    ctx.metric("tslm", structural.whole(learner.average.net, 128), step)
                 ctx.preview("validation", judge.picture(learner.average.net), step=step)
             if clock.checkpoint_due():
                 clock.save()
@@ -151,51 +175,78 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     if learner.step < FEW_STEPS:
         ctx.warn(f"Only {learner.step} steps were trained: train longer before you judge the result.")
     ctx.metric("val_loss", judge.last, learner.step)
-    ctx.step(0.99, 1.0, "Measuring the network on the raw particles and the empty patches")
+    ctx.step(0.99, 1.0, "Measuring the network on known signals, the raw particles and the empty patches")
     learner.average.net.load_state_dict(learner.best)
     ctx.preview("validation", judge.picture(learner.average.net), step=learner.best_step)
-    return _write_model(params, ctx, data, learner, structural, workers)
+    facts = _facts(data, learner, structural, started_from, workers)
+    return _write_model(params, ctx, learner, facts)
 
 
-def _write_model(
-    params: TrainParams,
-    ctx: JobContext,
-    data: TrainingSet,
+def _open_set(params: TrainParams) -> TrainingSet | LibrarySet:
+    """The training set, or the clean library for a generic model."""
+    from core.denoising.dataset import TrainingSet
+    from core.denoising.library_set import LibrarySet, is_library
+
+    if is_library(params.input):
+        return LibrarySet(params.input, params.seed)
+    return TrainingSet(params.input)
+
+
+def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.device) -> tuple[UNet, str]:
+    """The network to train, and the name of the model it comes from ("" when it has seen nothing)."""
+    from core.denoising.model import GENERIC_PATH, load_model
+    from core.denoising.unet import UNet
+
+    from_nothing = params.mode == "scratch" or data.method in ("generic", "cryoddm")
+    if params.start is None and from_nothing:
+        return UNet().on(device), ""
+    path = params.start or GENERIC_PATH
+    loaded = load_model(path, device)
+    return loaded.net.train().requires_grad_(True), path.parent.name + "/" + path.name
+
+
+def _facts(
+    data: TrainingSet | LibrarySet,
     learner: Learner,
-    structural: StructuralLoss,
+    structural: StructuralLoss | None,
+    started_from: str,
     workers: Workers,
-) -> dict[str, Any]:
-    """Measure the best weights on the user's own data and write model.safetensors."""
-    from core.denoising.model import Facts, save_denoiser
+) -> Facts:
+    """What the model must know; the best weights are measured on the user's own data where there are any."""
+    from core.denoising.model import Facts
+
+    facts = Facts(
+        widths=learner.net.widths,
+        steps=learner.step,
+        val_loss=learner.best_loss or 0.0,
+        started_from=started_from,
+        version=core.__version__,
+        **data.facts(),
+    )
+    if structural is None:
+        return facts
     from core.denoising.response import measure_response
 
     response = measure_response(learner.average.net, data, structural, workers)
-    facts = Facts(
-        method=data.method,
-        widths=learner.net.widths,
-        particle_diameter_px=data.manifest["particle_diameter_px"],
-        pixel_size_a=data.manifest["pixel_size_a"],
-        canonical_diameter=data.recipe.diameter,
-        calibration=data.manifest["normalisation"]["calibration"],
-        sign=1.0 if data.manifest["contrast"] == "dark" else -1.0,
-        snr=math.exp(structural.log_snr),
-        gate_threshold=response.gate_threshold,
-        steps=learner.step,
-        val_loss=learner.best_loss or 0.0,
-        tslm=response.tslm,
-        tslm_network=response.tslm_network,
-        blank_rms=response.blank_rms,
-        specimens=tuple(data.manifest["library"]["specimens"]),
-        version=core.__version__,
-    )
+    return replace(facts, **response.as_facts())
+
+
+def _write_model(params: TrainParams, ctx: JobContext, learner: Learner, facts: Facts) -> dict[str, Any]:
+    """Write model.safetensors and say what was measured."""
+    from core.denoising.model import GENERIC, save_denoiser
+
     path = params.output / "model.safetensors"
     save_denoiser(path, learner.best, facts)
-    ctx.metric("tslm", facts.tslm_network, learner.step)
     ctx.step(1.0, 1.0, "Done")
+    summary = f"Trained {facts.steps} steps; validation loss {facts.val_loss:.3f}; "
+    if facts.method != GENERIC:
+        ctx.metric("tslm", facts.tslm_network, learner.step)
+        summary += f"structural loss {facts.tslm:+.3f} (network alone {facts.tslm_network:+.3f}); "
     return {
-        "summary": f"Trained {facts.steps} steps; validation loss {facts.val_loss:.3f}; "
-        f"structural loss {facts.tslm:+.3f} (network alone {facts.tslm_network:+.3f}); {path}",
+        "summary": f"{summary}{path}",
         "model": str(path),
+        "mode": params.mode,
+        "started_from": facts.started_from,
         "steps": facts.steps,
         "best_step": learner.best_step,
         "val_loss": facts.val_loss,
@@ -217,7 +268,7 @@ class Clock:
         """0 at the start, 1 at the end."""
         if self.total:
             return self.learner.step / self.total
-        return (time.monotonic() - self._began) / (60 * self.params.minutes)
+        return (time.monotonic() - self._began) / (60 * (self.params.minutes or MINUTES[self.params.mode]))
 
     def checkpoint_due(self) -> bool:
         """Has it been long since the last checkpoint?"""
@@ -250,14 +301,15 @@ def _check_output(params: TrainParams, ctx: JobContext) -> bool:
     return held
 
 
-def _plan(params: TrainParams, data: TrainingSet) -> dict[str, Any]:
+def _plan(params: TrainParams, data: TrainingSet | LibrarySet, started_from: str) -> dict[str, Any]:
     """What must stay the same for a resume to be exact."""
     return {
         "seed": params.seed,
         "batch_size": params.batch_size,
         "learning_rate": params.learning_rate,
         "structural_weight": params.structural_weight,
-        "training_set": data.manifest["created"],
+        "started_from": started_from,
+        "training_set": data.created,
     }
 
 
