@@ -144,6 +144,7 @@ def _facts(values: dict[str, Any]) -> Facts:
     facts = Facts(**values)
     numbers = np.array([*facts.gate, *(v for curve in facts.blend for v in curve)], float)
     sizes = [len(curve) for curve in facts.blend]
-    if len(facts.gate) != 2 or not np.isfinite(numbers).all() or sizes != ([] if facts.method == GENERIC else [SHELLS] * 3):
+    wanted = [] if facts.method == GENERIC else [SHELLS] * 3
+    if len(facts.gate) != 2 or not np.isfinite(numbers).all() or sizes != wanted:
         raise ValueError("its gate or its gains are not complete")
     return facts

@@ -1,4 +1,4 @@
-"""Where the noise of a training pair comes from: the user's own empty patches, or (for the generic model) drawn spectra.
+"""Where the noise of a training pair comes from: the user's empty patches, or drawn spectra (for the generic model).
 
 A source gives float32 (size, size) fields of variance about 1, drawn from a random generator.
 """

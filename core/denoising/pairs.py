@@ -133,7 +133,7 @@ class PairMaker:
         return np.where(np.abs(image) > limit, 0.0, image).astype(np.float32)
 
     def clean_field(self, rng: np.random.Generator) -> CleanField:
-        """One (128, 128) field s x0; its in-particle SNR s^2 is log-uniform in the recipe's range, or about its focus."""
+        """One (128, 128) field s x0; in-particle SNR s^2 log-uniform in the recipe's range, or about its focus."""
         r = self.recipe
         low, high = r.snr_low, r.snr_high
         if r.focus is not None and rng.random() < FOCUS_SHARE:

@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from core.compute.parallel import Workers
 from core.denoising import baselines
-from core.denoising.canonical import crop, fine_sigma, to_canonical
+from core.denoising.canonical import Canonical, crop, fine_sigma, to_canonical
 from core.denoising.inference import run_network
 from core.denoising.model import Denoiser
-from core.denoising.parts import finish, make_parts
+from core.denoising.parts import Parts, finish, load_parts, make_parts, save_parts
 from core.errors import InputError
 from core.io.coordinates import NoiseBoxes, match_names
 
@@ -37,15 +37,25 @@ class Method(Protocol):
 
 @dataclass
 class Network:
-    """A trained network, its gate, and the raw detail that is kept."""
+    """A trained network, and how much raw data is kept (core/denoising/parts.py)."""
 
     denoiser: Denoiser
     keep_raw: float
     workers: Workers
+    parts_of: Callable[[Path], Path] | None = None  # where the pieces of a micrograph are kept
+    digest: str = ""  # of the model file
     name: str = "network"
 
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
+        canonical = self.canonical(image, path, pixel_size_a)
+        parts, sigma = self._kept(path, canonical) or self.take_apart(canonical, step)
+        if self.parts_of is not None:
+            save_parts(self.parts_of(path), parts, sigma, self._made_by(path))
+        return finish(image, canonical, parts, sigma, self.keep_raw)
+
+    def canonical(self, image: np.ndarray, path: Path, pixel_size_a: float | None) -> Canonical:
+        """The micrograph at the network's scale, or one sentence why it cannot be brought there."""
         facts = self.denoiser.facts
         diameter = facts.diameter_for(pixel_size_a)
         if facts.canonical_diameter > MOST_ENLARGED * diameter or diameter > MOST_DIAMETER:
@@ -55,12 +65,33 @@ class Network:
                 "Check the pixel size of both, or train on micrographs like these.",
                 path,
             )
-        canonical = to_canonical(image, diameter, facts.sign, facts.canonical_diameter)
+        return to_canonical(image, diameter, facts.sign, facts.canonical_diameter)
+
+    def take_apart(self, canonical: Canonical, step: Step) -> tuple[Parts, float]:
+        """Run the network: the pieces of the denoised micrograph, and the noise sigma in the input's units."""
+        facts = self.denoiser.facts
         sigma = fine_sigma(canonical.image, canonical.valid) * facts.calibration
         raw = canonical.image / np.float32(sigma)
         network, logit = run_network(self.denoiser.net, raw, math.log(facts.snr), self.workers, step)
         parts = make_parts(raw, network, logit, facts.gains, facts.opening, facts.canonical_diameter)
-        return finish(image, canonical, raw, parts, sigma, self.keep_raw)
+        if canonical.valid is not None:
+            parts = parts.masked(canonical.valid)
+        return parts, sigma
+
+    def _made_by(self, path: Path) -> dict[str, Any]:
+        stat = path.stat()
+        return {"model": self.digest, "file": str(path.absolute()), "size": stat.st_size, "time_ns": stat.st_mtime_ns}
+
+    def _kept(self, path: Path, canonical: Canonical) -> tuple[Parts, float] | None:
+        """Pieces that this model made of this file before: only the mixing is done anew."""
+        if self.parts_of is None or not self.digest or not self.parts_of(path).exists():
+            return None
+        try:
+            parts, sigma, made_by = load_parts(self.parts_of(path))
+        except InputError:
+            return None
+        fits = made_by == self._made_by(path) and parts.gate.shape == canonical.image.shape
+        return (parts, sigma) if fits else None
 
 
 @dataclass

@@ -40,8 +40,8 @@ class TrainParams(Params):
     output: Path = Field(description="Folder of the model.", json_schema_extra=ui(dialog="folder"))
     mode: Literal["quick", "quality", "scratch"] = Field(
         "quick",
-        description="quick: the generic model learns your noise in 1 minute; quality: in 10 minutes; scratch: a network "
-        "that has seen nothing, 30 minutes.",
+        description="quick: the generic model learns your noise in 1 minute; quality: in 10 minutes; "
+        "scratch: a network that has seen nothing, 30 minutes.",
     )
     minutes: float | None = Field(
         None,
