@@ -25,7 +25,7 @@ from core.denoising.pairs import Batch
 from core.denoising.unet import UNet
 
 POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
-GATE_WEIGHT = 0.3  # of the presence loss beside the denoising loss
+GATE_WEIGHT = 0.5  # of the presence loss beside the denoising loss
 AMPLITUDE_WEIGHT = 0.1  # of the particles' contrast beside the denoising loss
 WARM_UP = 30  # steps
 FINAL_RATE = 0.02  # of the peak learning rate
