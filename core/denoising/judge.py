@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from core.denoising.dataset import TrainingSet
+from core.denoising.library_set import LibrarySet
 from core.denoising.training import denoising_loss
 from core.denoising.unet import UNet
 
@@ -16,7 +17,7 @@ MICRO_BATCH = 8  # pairs at a time
 class Judge:
     """The held-out pairs: their loss, and one of them as a picture."""
 
-    def __init__(self, data: TrainingSet, device: torch.device) -> None:
+    def __init__(self, data: TrainingSet | LibrarySet, device: torch.device) -> None:
         noisy, target, level = data.validation()
         self.noisy, self.target = (torch.from_numpy(a[:MOST_PAIRS].copy())[:, None].to(device) for a in (noisy, target))
         self.last = 0.0  # the newest loss

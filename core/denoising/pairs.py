@@ -114,8 +114,8 @@ class PairMaker:
             presence.append(clean.presence(self.recipe.diameter))
             # the level is told with an error of 20 %: it is only estimated when the network is used
             level.append(np.log(clean.snr) + 0.2 * rng.standard_normal())
-        images = [torch.from_numpy(np.stack(a).astype(np.float32))[:, None] for a in (noisy, target, presence)]
-        return Batch(*images, torch.tensor(level, dtype=torch.float32))
+        one, two, three = (torch.from_numpy(np.stack(a).astype(np.float32))[:, None] for a in (noisy, target, presence))
+        return Batch(one, two, three, torch.tensor(level, dtype=torch.float32))
 
     def noise_field(self, rng: np.random.Generator, clean: CleanField) -> np.ndarray:
         """One (128, 128) field of noise, seen through the optics of a clean field."""

@@ -213,6 +213,7 @@ def _facts(
     workers: Workers,
 ) -> Facts:
     """What the model must know; the best weights are measured on the user's own data where there are any."""
+    from core.denoising.library_set import LibrarySet
     from core.denoising.model import Facts
 
     facts = Facts(
@@ -223,7 +224,7 @@ def _facts(
         version=core.__version__,
         **data.facts(),
     )
-    if structural is None:
+    if structural is None or isinstance(data, LibrarySet):
         return facts
     from core.denoising.response import measure_response
 
