@@ -21,17 +21,21 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from core.denoising.collect import disc
-from core.physics.fourier import frequency_grid, irfft2, rfft2, shell_average
+from core.physics.fourier import frequency_grid, irfft2, rfft2, shell_average, shell_counts
 
 SHELLS = 65
 SMOOTH = 1.5  # shells, over which the curves are averaged
-TRUST = 0.9  # of the network's share: the known signals are not the user's specimen
+TRUST = 0.5  # of the network's share: the known signals are not the user's specimen, and a network shrinks the faint
 RIDGE = 1e-3
+MOST_GAIN = 6.0
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Gains on SHELLS frequencies from 0 to 1/2 cycles/px: of raw and network together, and of raw alone."""
+    """Gains on SHELLS frequencies from 0 to 1/2 cycles/px: of raw and network together, and of raw alone.
+
+    Both are scaled so that known signals keep their contrast.
+    """
 
     raw: np.ndarray
     network: np.ndarray
@@ -50,27 +54,33 @@ def _on(frequency: np.ndarray, curve: np.ndarray) -> np.ndarray:
     return np.interp(frequency, np.linspace(0, 0.5, SHELLS), curve).astype(np.float32)
 
 
-def fit_blend(pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]) -> Blend:
-    """Fit on known signals: each piece is (truth, raw, network, weight), all (128, 128); weight 1 inside particles."""
-    total = np.zeros((5, SHELLS))
+def fit_blend(
+    pieces: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]], wiener: np.ndarray | None = None
+) -> Blend:
+    """Fit on known signals: each piece is (truth, raw, network, weight), all (128, 128); weight 1 inside particles.
+
+    `wiener` (SHELLS,) is S / (S + N) as measured on the user's own particles, where it could be. Least squares shrink
+    what is uncertain: both answers are scaled so that the known signals keep their contrast.
+    """
+    total = np.zeros((6, SHELLS))
     for truth, raw, network, weight in pieces:
         t, y, n = (rfft2(image * weight) for image in (truth, raw, network))
-        products = np.stack([_real(y, y), _real(y, n), _real(n, n), _real(t, y), _real(t, n)])
+        products = np.stack([_real(y, y), _real(y, n), _real(n, n), _real(t, y), _real(t, n), _real(t, t)])
         total += shell_average(products, truth.shape[0])
+    count = shell_counts(128)
     total = ndi.gaussian_filter1d(total, SMOOTH, axis=1, mode="nearest")
-    yy, yn, nn, ty, tn = total
-    wiener = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0)
+    yy, yn, nn, ty, tn, tt = total
+    if wiener is None:
+        wiener = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0)
     yy, nn = yy * (1 + RIDGE), nn * (1 + RIDGE)
     scale = np.maximum(yy * nn - yn * yn, 1e-12)
-    raw = (ty * nn - tn * yn) / scale
     network = np.clip(TRUST * (tn * yy - ty * yn) / scale, 0.0, 1.0)
     raw = np.clip((ty - network * yn) / np.maximum(yy, 1e-12), 0.0, 1.0)  # the best beside the network's bounded share
-    return Blend(raw, network, wiener)
-
-
-def with_signal(blend: Blend, wiener: np.ndarray) -> Blend:
-    """The same blend on the user's own spectrum: `wiener` (SHELLS,) is S / (S + N) as measured on the particles."""
-    return Blend(blend.raw, blend.network, wiener.astype(np.float32))
+    energy = (count * tt).sum()
+    kept = (count * (raw * ty + network * tn)).sum() / energy
+    alone = (count * wiener * ty).sum() / energy
+    gain, gain_alone = (float(np.clip(1 / max(of, 1e-3), 1.0, MOST_GAIN)) for of in (kept, alone))
+    return Blend(gain * raw, gain * network, gain_alone * wiener)
 
 
 def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import torch
 
 from core.compute.devices import reduced_precision
 from core.compute.parallel import Workers
-from core.denoising.blend import SHELLS, Blend, fit_blend, with_signal
+from core.denoising.blend import SHELLS, Blend, fit_blend
 from core.denoising.dataset import VALIDATION_STEP, TrainingSet
 from core.denoising.inference import run_network
 from core.denoising.parts import BALANCE, Gate, make_parts
@@ -30,9 +30,10 @@ KNOWN_BATCHES, KNOWN_PAIRS = 12, 6  # known signals, in pairs that are never tra
 KNOWN_FROM = VALIDATION_STEP + 10**6
 SPREAD_OF_SNR = 1.4  # known signals are drawn between the user's SNR over this and times this
 MOST_CROPS = 256
-BLANK_SHARE = 99.0  # percentile of the log odds on blanks that stays shut
-FAINT_SHARE, USUAL_SHARE = 10.0, 20.0  # percentiles of the particles that open at least a little, and fully
-LEAST_RAMP = 0.5  # log odds between shut and open
+SHUT_BLANK = 99.5  # percentile of the log odds on blanks that is shut where particles stand out
+LEAST_BLANK = 60.0  # percentile of the log odds on blanks that is shut whatever the particles are
+USUAL_SHARE = 5.0  # percentile of the particles from which on the gate is fully open
+RAMP = 1.0  # log odds between shut and open
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,7 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
     level = structural.log_snr
     if data.method == "cryoddm":  # as published: the network's output is the result
         return _as_published(net, structural)
-    blend = fit_blend(_known_signals(net, data, level, structural.device))
-    wiener = data.wiener()
-    if wiener is not None:
-        blend = with_signal(blend, wiener)
+    blend = fit_blend(_known_signals(net, data, level, structural.device), data.wiener())
     blanks = list(_blanks(net, data, level, workers))
     crops, outputs, logits = _particles(net, structural)
     gate = choose_gate(np.stack([logit for _, _, logit in blanks]), _at_centre(logits))
@@ -94,10 +92,13 @@ def _as_published(net: UNet, structural: StructuralLoss) -> Response:
 def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:
     """Where the gate opens, from the log odds on blanks (any shape) and at particles (n,).
 
-    Nearly all of a blank stays shut, unless that would shut faint particles out: then rather a little noise is shown.
+    It is fully open at 95 % of the particles. Where these stand out from blanks it stays shut on nearly all of a blank;
+    where they do not, rather some noise is shown than a particle left out.
     """
-    low = min(float(np.percentile(blank, BLANK_SHARE)), float(np.percentile(particles, FAINT_SHARE)))
-    return Gate(low, max(float(np.percentile(particles, USUAL_SHARE)), low + LEAST_RAMP))
+    shut, least = np.percentile(blank, [SHUT_BLANK, LEAST_BLANK])
+    high = min(float(np.percentile(particles, USUAL_SHARE)), float(shut) + RAMP)
+    low = max(high - RAMP, float(least))
+    return Gate(low, max(high, low + RAMP / 2))
 
 
 def _known_signals(

@@ -61,3 +61,12 @@ def shell_average(power: np.ndarray, size: int) -> np.ndarray:
     flat = power.reshape(-1, index.size)
     means = np.stack([np.bincount(index, row) / count for row in flat])
     return means.reshape(*power.shape[:-2], count.size)
+
+
+def shell_counts(size: int) -> np.ndarray:
+    """How many of the size x size Fourier coefficients each shell holds: (size // 2 + 1,)."""
+    twice = np.full((size, size // 2 + 1), 2.0)
+    twice[:, 0] = 1.0
+    if size % 2 == 0:
+        twice[:, -1] = 1.0
+    return np.bincount(shell_index(size).ravel(), twice.ravel())
