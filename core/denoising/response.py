@@ -18,6 +18,7 @@ import torch
 from core.compute.devices import reduced_precision
 from core.compute.parallel import Workers
 from core.denoising.blend import SHELLS, Blend, fit_blend
+from core.denoising.collect import disc
 from core.denoising.dataset import VALIDATION_STEP, TrainingSet
 from core.denoising.inference import run_network
 from core.denoising.parts import BALANCE, Gate, make_parts
@@ -30,9 +31,10 @@ KNOWN_BATCHES, KNOWN_PAIRS = 12, 6  # known signals, in pairs that are never tra
 KNOWN_FROM = VALIDATION_STEP + 10**6
 SPREAD_OF_SNR = 1.4  # known signals are drawn between the user's SNR over this and times this
 MOST_CROPS = 256
-SHUT_BLANK = 99.5  # percentile of the log odds on blanks that is shut where particles stand out
+SHUT_BLANK = 98.0  # percentile of the log odds on blanks that is shut where particles stand out
 LEAST_BLANK = 60.0  # percentile of the log odds on blanks that is shut whatever the particles are
-USUAL_SHARE = 5.0  # percentile of the particles from which on the gate is fully open
+DISC_RADIUS, DISC_SHARE = 0.4, 20.0  # diameters; the gate is to be open on all but this percentage of a particle's disc
+USUAL_SHARE = 10.0  # percentile of the particles from which on the gate is fully open
 RAMP = 1.0  # log odds between shut and open
 
 
@@ -66,7 +68,7 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
     blend = fit_blend(_known_signals(net, data, level, structural.device), data.wiener())
     blanks = list(_blanks(net, data, level, workers))
     crops, outputs, logits = _particles(net, structural)
-    gate = choose_gate(np.stack([logit for _, _, logit in blanks]), _at_centre(logits))
+    gate = choose_gate(np.stack([logit for _, _, logit in blanks]), _on_discs(logits, data.recipe.diameter))
     diameter = data.recipe.diameter
     left = [make_parts(raw, out, logit, blend, gate, diameter).compose(BALANCE) for raw, out, logit in blanks]
     shown = [
@@ -90,9 +92,9 @@ def _as_published(net: UNet, structural: StructuralLoss) -> Response:
 
 
 def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:
-    """Where the gate opens, from the log odds on blanks (any shape) and at particles (n,).
+    """Where the gate opens, from the log odds on blanks (any shape) and those that particles (n,) mostly exceed.
 
-    It is fully open at 95 % of the particles. Where these stand out from blanks it stays shut on nearly all of a blank;
+    It is fully open on 90 % of the particles. Where these stand out from blanks it stays shut on nearly all of a blank;
     where they do not, rather some noise is shown than a particle left out.
     """
     shut, least = np.percentile(blank, [SHUT_BLANK, LEAST_BLANK])
@@ -141,11 +143,10 @@ def _particles(net: UNet, structural: StructuralLoss) -> tuple[np.ndarray, np.nd
     return crops, *_answers(net, images, structural.log_snr)
 
 
-def _at_centre(logits: np.ndarray) -> np.ndarray:
-    """The largest log odds within 2 px of each crop's centre: picks are not exact."""
-    centre = logits.shape[-1] // 2
-    near = slice(centre - 2, centre + 3)
-    return logits[:, near, near].max((1, 2))
+def _on_discs(logits: np.ndarray, diameter: float) -> np.ndarray:
+    """The log odds that most of each crop's disc exceeds: (n,)."""
+    inside = disc(logits.shape[-1], DISC_RADIUS * diameter)
+    return np.percentile(logits[:, inside], DISC_SHARE, axis=1)
 
 
 def _removed(structural: StructuralLoss, crops: np.ndarray, outputs: np.ndarray) -> float:
