@@ -24,6 +24,9 @@ TAIL = 1.2816  # deviations from the middle of a Gaussian to its 10th and 90th p
 CHANCE = 1e-3  # that patches of one and the same noise are said to differ
 SIGMAS = 3.3  # the same for one micrograph's mean
 MOST_NAMES = 3
+LEAK = (
+    1e-3  # of the strongest band's power; below it a patch's window shows what leaks from there, and nothing is judged
+)
 MOST_PATCHES = 4000  # measured; a random choice of more would say nothing new
 
 
@@ -115,7 +118,9 @@ def describe_noise(patches: np.ndarray, group: np.ndarray, names: Mapping[int, s
         _excess_deviation(np.log(shells), np.zeros(len(patches), int), _chance(_shell_weights(box), mean, box))
     )
     logs, chance = np.log(measured.bands), _chance(band_weights(box), mean, box)
-    spread = _excess_deviation(logs, group, chance, certain=True)
+    band_power = measured.bands.mean(axis=0)
+    judged = band_power > LEAK * band_power.max()
+    spread = np.where(judged, _excess_deviation(logs, group, chance, certain=True), 0.0)
     numbers = np.unique(group)
     means = np.stack([logs[group == g].mean(axis=0) for g in numbers])
     return NoiseModel(
@@ -128,7 +133,7 @@ def describe_noise(patches: np.ndarray, group: np.ndarray, names: Mapping[int, s
         edges=band_edges(box) / box,
         by_micrograph={names[g]: measured.bands[group == g].mean(axis=0) for g in numbers},
         patch_disagreement=np.expm1(2 * TAIL * spread),
-        micrograph_disagreement=_between(means, group, numbers, names, chance + spread**2),
+        micrograph_disagreement=_between(means * judged, group, numbers, names, chance + spread**2),
         restless={
             names[g]: float((logs[group == g].var(axis=0) / chance).mean()) if (group == g).sum() > 1 else 0.0
             for g in numbers
