@@ -16,6 +16,7 @@ from app.widgets.left_out import LeftOutCard
 from app.widgets.metric_plot import MetricPlot, library
 
 PRESETS = {"config1": (0.1288, 5, 2), "config2": (0.1, 6, 2)}  # beta, steps, start
+MOST_DISAGREEMENT = 0.2  # in power, between noise boxes; the job warns from here on
 STRIP = {
     "noise-transfer": "A simulated field with your noise, step by step",
     "cryoddm": "One particle across the steps",
@@ -125,6 +126,12 @@ class ForwardTab(JobTab):
             return str(result["summary"])
         particles, boxes = result.get("particles", "?"), result.get("noise_boxes", "?")
         return f"{particles} particles and {boxes} noise boxes are ready."
+
+    def judge(self, result: Mapping[str, Any]) -> str:
+        differ = result.get("noise_disagreement")
+        if not isinstance(differ, (int, float)) or differ <= MOST_DISAGREEMENT:
+            return ""
+        return "The noise boxes are not alike, and the denoiser will learn them as one noise."
 
     def receive(self, values: Mapping[str, Any]) -> None:
         super().receive(values)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from scipy.special import chdtri, polygamma
 
 from core.denoising.patch_measure import band_edges, band_weights, measure
-from core.physics.fourier import shell_index
+from core.physics.fourier import irfft2, rfft2, shell_index
 
 MOST_DISAGREEMENT = 0.2  # of the power in a band; beyond it the user is told
 TAIL = 1.2816  # deviations from the middle of a Gaussian to its 10th and 90th percentile
@@ -172,23 +171,23 @@ def _chance(weights: np.ndarray, power: np.ndarray, box: int) -> np.ndarray:
     twice = np.ones(half)
     twice[1 : (box + 1) // 2] = 2.0
     mirrored = -np.arange(box) % box
-    kernel = np.outer(*[scipy.fft.ifftshift(_repeat(box))] * 2)
+    kernel = np.outer(*[_repeat(box)] * 2)
     variance = []
     for weight in weights.T:
         part = (weight * power).reshape(box, half) / twice
         whole = np.zeros((box, box))
         whole[:, :half] = part / max(float((part * twice).sum()), 1e-300)
         whole[:, rest] = whole[mirrored][:, box - rest]
-        beside = scipy.fft.irfft2(scipy.fft.rfft2(whole) * scipy.fft.rfft2(kernel), s=(box, box))
+        beside = irfft2(rfft2(whole) * rfft2(kernel), (box, box))
         variance.append(2 * (whole * beside).sum())  # twice: a coefficient and its mirror image are one sample
     return polygamma(1, 1.0 / np.array(variance))
 
 
 def _repeat(box: int) -> np.ndarray:
-    """Squared correlation (box,) of a Hann-windowed coefficient with those beside it, itself in the middle."""
+    """Squared correlation (box,) of a Hann-windowed coefficient with the ones behind it, itself first."""
     window = np.hanning(box + 1)[:box]
-    correlation = np.abs(scipy.fft.fft(window**2)) / (window**2).sum()
-    return np.asarray(scipy.fft.fftshift(correlation**2))
+    correlation = np.abs(np.fft.fft(window**2)) / (window**2).sum()
+    return correlation**2
 
 
 def _excess_deviation(logs: np.ndarray, group: np.ndarray, chance: np.ndarray, certain: bool = False) -> np.ndarray:

@@ -178,6 +178,8 @@ def test_forward_tab_shows_the_spread_of_the_noise_and_the_boxes_left_out(qtbot,
     forward.on_result(result)
     assert forward.left_out.title.text() == "Noise boxes: 8 used, 1 left out"
     assert "31%" in forward.left_out.text.text()
+    assert "not alike" in forward.judge(result)
+    assert forward.judge({**result, "noise_disagreement": 0.0}) == ""
     assert forward.left_out.list.item(0).text() == "A dark spot. m.mrc at 5, 7"
     forward.clear_view()
     assert not forward.spectra._band_items
