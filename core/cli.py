@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import core
+from core.compute.ranks import this_rank
 from core.errors import AppError, InputError, ParamError
 from core.fields import FieldSpec, walk
 from core.jobs import launch, rundir, stopping
-from core.jobs.table import JOBS, job_params
+from core.jobs.table import JOBS, SHARED, job_params
 
 PROGRAM = "python main.py"
 
@@ -87,7 +88,8 @@ def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:
             return _new_run(verb, arguments)
     if verb == "run":
         with stopping.caught():
-            return _execute(arguments["folder"], quiet=arguments["quiet"], last_line=not arguments["quiet"])
+            folder = rundir.for_rank(arguments["folder"], this_rank().number)
+            return _execute(folder, quiet=arguments["quiet"], last_line=not arguments["quiet"])
     if verb == "stop":
         return _stop(arguments["folder"])
     if verb == "runs":
@@ -102,9 +104,19 @@ def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:
 
 def _new_run(verb: str, arguments: dict[str, Any]) -> int:
     root, quiet = arguments.pop("runs"), arguments.pop("quiet")
+    _check_shared(verb)
     params = job_params(verb).parse(arguments)
     run_dir = rundir.create(verb, params, root.absolute() if root else None)
     return _execute(run_dir, quiet=quiet, last_line=True)
+
+
+def _check_shared(job: str) -> None:
+    """Under torchrun only the jobs that share their work may run: of another, each process would do the whole."""
+    if not this_rank().alone and job not in SHARED:
+        raise ParamError(
+            f"{job} does not share its work between processes.",
+            f"Start it without torchrun; with it: {', '.join(SHARED)}.",
+        )
 
 
 def _stop(folder: Path) -> int:
@@ -127,6 +139,12 @@ def _list(root: Path | None) -> int:
 
 def _execute(run_dir: Path, *, quiet: bool, last_line: bool) -> int:
     from core.jobs.base import execute
+
+    rank = this_rank()
+    if not rank.alone:
+        _check_shared(rundir.read_job(run_dir)[0])
+    if rank.number:  # one process speaks for all
+        quiet, last_line = True, False
 
     def last_words() -> None:
         if last_line:

@@ -12,9 +12,11 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.widgets.image_strip import ImageStrip
+from app.widgets.left_out import LeftOutCard
 from app.widgets.metric_plot import MetricPlot, library
 
 PRESETS = {"config1": (0.1288, 5, 2), "config2": (0.1, 6, 2)}  # beta, steps, start
+MOST_DISAGREEMENT = 0.2  # in power, between noise boxes; the job warns from here on
 STRIP = {
     "noise-transfer": "A simulated field with your noise, step by step",
     "cryoddm": "One particle across the steps",
@@ -37,28 +39,37 @@ class ForwardTab(JobTab):
 
     def build_view(self) -> QWidget:
         self.rsilb = MetricPlot(
-            "Structural information left (RSILB)",
+            "What each step leaves",
             "step of the chain",
-            "bits",
-            {"rsilb": "RSILB"},
-            "How much structure each step of the chain leaves, beside the lower bound you set.",
+            "bits, or ratio",
+            {"rsilb": "information (RSILB), bits", "snr": "signal over noise", "alpha_bar": "signal's share ᾱ"},
+            "What each step of the chain leaves: structural information (RSILB) beside the lower bound you set, "
+            "signal over noise, and the signal's share of the variance.",
+            log_y=True,
+            falling=True,
         )
         self.spectra = MetricPlot(
             "Power spectra",
             "spatial frequency (1/Å)",
             "power",
-            {"noise": "noise of your micrographs", "signal": "signal"},
-            "Noise and signal power by spatial frequency.",
+            {"noise": "your noise; shaded: 10-90 % of the boxes", "signal": "signal"},
+            "Noise and signal power by spatial frequency, and how far the noise boxes differ beyond chance.",
             log_y=True,
+            falling=True,
         )
         self.strip = ImageStrip(STRIP["noise-transfer"], "Clean signal, and more and more noise.")
         top = QSplitter(Qt.Orientation.Horizontal)
         top.addWidget(self.rsilb)
         top.addWidget(self.spectra)
+        self.left_out = LeftOutCard()
+        bottom = QSplitter(Qt.Orientation.Horizontal)
+        bottom.addWidget(self.strip)
+        bottom.addWidget(self.left_out)
+        bottom.setSizes([3000, 1600])
         whole = QSplitter(Qt.Orientation.Vertical)
         whole.addWidget(top)
-        whole.addWidget(self.strip)
-        for splitter in (top, whole):
+        whole.addWidget(bottom)
+        for splitter in (top, bottom, whole):
             splitter.setChildrenCollapsible(False)
             splitter.setHandleWidth(10)
             splitter.setObjectName("cards")
@@ -70,6 +81,7 @@ class ForwardTab(JobTab):
         self.rsilb.clear()
         self.spectra.clear()
         self.strip.clear()
+        self.left_out.clear()
         self._show_bound()
 
     def on_edited(self, key: str) -> None:
@@ -103,12 +115,23 @@ class ForwardTab(JobTab):
             frequency = np.asarray(info.get("frequency_a", range(array.shape[1])), dtype=float)
             for row, curve in zip(array, ("noise", "signal"), strict=False):
                 self.spectra.set_curve(curve, frequency, row)
+            if len(array) == 4:
+                self.spectra.set_band("noise", frequency, array[2], array[3])
+
+    def on_result(self, result: dict[str, Any]) -> None:
+        self.left_out.show_result(result)
 
     def summary(self, result: Mapping[str, Any]) -> str:
         if result.get("summary"):
             return str(result["summary"])
         particles, boxes = result.get("particles", "?"), result.get("noise_boxes", "?")
         return f"{particles} particles and {boxes} noise boxes are ready."
+
+    def judge(self, result: Mapping[str, Any]) -> str:
+        differ = result.get("noise_disagreement")
+        if not isinstance(differ, (int, float)) or differ <= MOST_DISAGREEMENT:
+            return ""
+        return "The noise boxes are not alike, and the denoiser will learn them as one noise."
 
     def receive(self, values: Mapping[str, Any]) -> None:
         super().receive(values)

@@ -40,6 +40,7 @@ class MetricPlot(QFrame):
         curves: Mapping[str, str],
         empty: str = "",
         log_y: bool = False,
+        falling: bool = False,  # the curves fall: the room for the legend is at the lower left
     ) -> None:
         super().__init__()
         self.setObjectName("card")
@@ -48,10 +49,13 @@ class MetricPlot(QFrame):
         self._names = dict(curves)
         self._points: dict[str, list[tuple[float, float]]] = {name: [] for name in curves}
         self._items: dict[str, Any] = {}
+        self._bands: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._band_items: dict[str, tuple[Any, Any, Any]] = {}
         self._plot: Any = None
         self._line: tuple[float, str] | None = None
         self._line_item: Any = None
         self._log_x = False
+        self._legend_at = (10, -10) if falling else (-10, 10)
         self.log_y = QCheckBox("Log scale")
         self.log_y.setChecked(log_y)
         self.log_y.toggled.connect(lambda _: self._apply_log())
@@ -87,6 +91,11 @@ class MetricPlot(QFrame):
         self._points[name] = list(zip(x.tolist(), y.tolist(), strict=True))
         self._draw({name})
 
+    def set_band(self, name: str, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Shade the range from `low` to `high` about a curve, in its colour."""
+        self._bands[name] = (x, low, high)
+        self._draw({name})
+
     def set_line(self, y: float | None, text: str = "") -> None:
         """A horizontal line with a text (a bound), or none."""
         self._line = None if y is None else (y, text)
@@ -101,6 +110,7 @@ class MetricPlot(QFrame):
     def clear(self) -> None:
         """Forget all points."""
         self._points = {name: [] for name in self._names}
+        self._bands = {}
         if self._plot is not None:
             self._draw(set(self._points))
 
@@ -115,6 +125,10 @@ class MetricPlot(QFrame):
         writer.writerow(["curve", self._axes[0], self._axes[1]])
         for name, points in self._points.items():
             writer.writerows([name, f"{x:.10g}", f"{y:.10g}"] for x, y in points)
+        for name, (x, *sides) in self._bands.items():
+            for side, values in zip(("low", "high"), sides, strict=True):
+                points = zip(x.tolist(), values.tolist(), strict=True)
+                writer.writerows([f"{name} {side}", f"{a:.10g}", f"{b:.10g}"] for a, b in points)
         return out.getvalue()
 
     def _on_library(self) -> None:
@@ -129,7 +143,7 @@ class MetricPlot(QFrame):
         self._plot.setMenuEnabled(False)
         self._plot.setFrameShape(QFrame.Shape.NoFrame)
         self._plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._plot.addLegend(offset=(-10, 10), labelTextSize="9pt") if len(self._names) > 1 else None
+        self._plot.addLegend(offset=self._legend_at, labelTextSize="9pt") if len(self._names) > 1 else None
         for name, text in self._names.items():
             self._items[name] = self._plot.plot([], [], name=text)
         self.empty.hide()
@@ -152,6 +166,28 @@ class MetricPlot(QFrame):
                 data = data[data[:, 1] > 0]  # a logarithm cannot show the rest
             symbol = "o" if len(data) < 40 else None
             self._items[name].setData(data[:, 0], data[:, 1], symbol=symbol)
+            self._draw_band(name)
+
+    def _draw_band(self, name: str) -> None:
+        import pyqtgraph as pg
+
+        if name not in self._bands:
+            for item in self._band_items.pop(name, ()):
+                self._plot.removeItem(item)
+            return
+        if name not in self._band_items:
+            unseen = pg.mkPen(0, 0, 0, 0)  # without a pen there would be no path to fill between
+            sides = [self._plot.plot([], [], pen=unseen) for _ in range(2)]
+            fill = pg.FillBetweenItem(*sides)
+            fill.setZValue(-10)
+            self._plot.addItem(fill)
+            self._band_items[name] = (*sides, fill)
+            self._colour()
+        x, *values = self._bands[name]
+        for item, y in zip(self._band_items[name], values, strict=False):
+            shown = y > 0 if self.log_y.isChecked() else np.ones(len(y), bool)
+            item.setLogMode(self._log_x, self.log_y.isChecked())
+            item.setData(x[shown], y[shown])
 
     def _apply_log(self) -> None:
         if self._plot is not None:
@@ -194,6 +230,11 @@ class MetricPlot(QFrame):
             item.setSymbolBrush(colour)
             item.setSymbolPen(None)
             item.setSymbolSize(6)
+        for index, name in enumerate(self._items):
+            if name in self._band_items:
+                shade = theme.colour(f"curve{index % 4 + 1}")
+                shade.setAlpha(60)
+                self._band_items[name][2].setBrush(pg.mkBrush(shade))
         if legend is not None:
             for _, text in legend.items:
                 text.setText(text.text)

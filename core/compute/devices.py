@@ -7,13 +7,18 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from core.compute.ranks import this_rank
 from core.errors import ParamError, ResourceError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes the first CUDA device, else the CPU; `cpu` and `cuda:N` are taken at their word."""
+    """`auto` takes the first CUDA device, else the CPU; `cpu` and `cuda:N` are taken at their word.
+
+    Of several processes of a torchrun launch, each takes the device of its LOCAL_RANK.
+    """
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return torch.device(f"cuda:{this_rank().local % count}" if count else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:

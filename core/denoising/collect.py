@@ -6,6 +6,7 @@ sigmas, is what training reads. Memory is one micrograph plus the (small, capped
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,5 +163,5 @@ def radial_mean(image: np.ndarray) -> np.ndarray:
 
 def micrograph_names(files: Sequence[Path]) -> dict[Path, str]:
     """A name for each micrograph that is unique in this set: the file name, with its folder where needed."""
-    names = [f.name for f in files]
-    return {f: f.name if names.count(f.name) == 1 else f"{f.parent.name}/{f.name}" for f in files}
+    count = Counter(f.name for f in files)
+    return {f: f.name if count[f.name] == 1 else f"{f.parent.name}/{f.name}" for f in files}

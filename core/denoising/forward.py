@@ -176,6 +176,7 @@ class Chain:
         self.spectra = np.stack([library_spectrum(self.maker), shells])
         if self.method == "cryoddm":
             ratios = snr * diffusion.cryoddm_snr(self.schedule)
+        self.ratios = ratios  # signal over noise variance after each step
         self.information = diffusion.structural_information(self.spectra[0], self.spectra[1], ratios)
         self.kept = diffusion.steps_kept(self.information, params.rsilb, self.schedule.start)
         low = float(diffusion.transfer_snr(self.schedule)[self.kept - 1])
@@ -217,7 +218,7 @@ class Chain:
 
     def strip_labels(self) -> list[str]:
         """What each picture of the strip is."""
-        start = ["raw crop" if self.method == "cryoddm" else "clean (simulated)"]
+        start = ["raw crop" if self.method == "cryoddm" else "simulated"]
         return start + [f"t = {i}" for i in range(1, self.kept + 1)]
 
     def write_pairs(self, folder: Path) -> Iterator[tuple[int, int]]:

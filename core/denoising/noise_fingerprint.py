@@ -63,7 +63,7 @@ class NoiseFingerprint:
             edges = np.asarray(values["edges"], float)
             pixel = values["pixel_size_a"]
             result = cls(power, str(values["unit"]), pixel and float(pixel), int(values["micrographs"]))
-        except (KeyError, TypeError) as err:
+        except (KeyError, TypeError, ValueError) as err:
             raise ValueError(f"no noise fingerprint ({err})") from None
         known = [p for p in power if p is not None]
         if edges.shape != EDGES.shape or not np.allclose(edges, EDGES, rtol=1e-4) or len(power) != len(EDGES) - 1:

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from scipy.special import chdtri, polygamma
 
 from core.denoising.patch_measure import band_edges, band_weights, measure
-from core.physics.fourier import shell_index
+from core.physics.fourier import irfft2, rfft2, shell_index
 
 MOST_DISAGREEMENT = 0.2  # of the power in a band; beyond it the user is told
 TAIL = 1.2816  # deviations from the middle of a Gaussian to its 10th and 90th percentile
 CHANCE = 1e-3  # that patches of one and the same noise are said to differ
 SIGMAS = 3.3  # the same for one micrograph's mean
 MOST_NAMES = 3
+LEAK = (
+    1e-3  # of the strongest band's power; below it a patch's window shows what leaks from there, and nothing is judged
+)
 MOST_PATCHES = 4000  # measured; a random choice of more would say nothing new
 
 
@@ -115,7 +117,9 @@ def describe_noise(patches: np.ndarray, group: np.ndarray, names: Mapping[int, s
         _excess_deviation(np.log(shells), np.zeros(len(patches), int), _chance(_shell_weights(box), mean, box))
     )
     logs, chance = np.log(measured.bands), _chance(band_weights(box), mean, box)
-    spread = _excess_deviation(logs, group, chance, certain=True)
+    band_power = measured.bands.mean(axis=0)
+    judged = band_power > LEAK * band_power.max()
+    spread = np.where(judged, _excess_deviation(logs, group, chance, certain=True), 0.0)
     numbers = np.unique(group)
     means = np.stack([logs[group == g].mean(axis=0) for g in numbers])
     return NoiseModel(
@@ -128,7 +132,7 @@ def describe_noise(patches: np.ndarray, group: np.ndarray, names: Mapping[int, s
         edges=band_edges(box) / box,
         by_micrograph={names[g]: measured.bands[group == g].mean(axis=0) for g in numbers},
         patch_disagreement=np.expm1(2 * TAIL * spread),
-        micrograph_disagreement=_between(means, group, numbers, names, chance + spread**2),
+        micrograph_disagreement=_between(means * judged, group, numbers, names, chance + spread**2),
         restless={
             names[g]: float((logs[group == g].var(axis=0) / chance).mean()) if (group == g).sum() > 1 else 0.0
             for g in numbers
@@ -167,23 +171,23 @@ def _chance(weights: np.ndarray, power: np.ndarray, box: int) -> np.ndarray:
     twice = np.ones(half)
     twice[1 : (box + 1) // 2] = 2.0
     mirrored = -np.arange(box) % box
-    kernel = np.outer(*[scipy.fft.ifftshift(_repeat(box))] * 2)
+    kernel = np.outer(*[_repeat(box)] * 2)
     variance = []
     for weight in weights.T:
         part = (weight * power).reshape(box, half) / twice
         whole = np.zeros((box, box))
         whole[:, :half] = part / max(float((part * twice).sum()), 1e-300)
         whole[:, rest] = whole[mirrored][:, box - rest]
-        beside = scipy.fft.irfft2(scipy.fft.rfft2(whole) * scipy.fft.rfft2(kernel), s=(box, box))
+        beside = irfft2(rfft2(whole) * rfft2(kernel), (box, box))
         variance.append(2 * (whole * beside).sum())  # twice: a coefficient and its mirror image are one sample
     return polygamma(1, 1.0 / np.array(variance))
 
 
 def _repeat(box: int) -> np.ndarray:
-    """Squared correlation (box,) of a Hann-windowed coefficient with those beside it, itself in the middle."""
+    """Squared correlation (box,) of a Hann-windowed coefficient with the ones behind it, itself first."""
     window = np.hanning(box + 1)[:box]
-    correlation = np.abs(scipy.fft.fft(window**2)) / (window**2).sum()
-    return np.asarray(scipy.fft.fftshift(correlation**2))
+    correlation = np.abs(np.fft.fft(window**2)) / (window**2).sum()
+    return correlation**2
 
 
 def _excess_deviation(logs: np.ndarray, group: np.ndarray, chance: np.ndarray, certain: bool = False) -> np.ndarray:

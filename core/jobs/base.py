@@ -30,7 +30,8 @@ from core.jobs.table import job_params, job_run
 logger = logging.getLogger(__name__)
 
 Event = dict[str, Any]
-PROGRESS_EVERY_S = 0.1
+PROGRESS_EVERY_S, PROGRESS_AT_MOST_S = 0.1, 2.0  # apart; more and more the longer a job lasts: events stay few
+PROGRESS_EVENTS = 1000  # about so many per factor e of a long job's time
 FULL = "The disk is full."
 LAST_WORDS_S = 0.3  # a forced stop waits no longer for a terminal that does not take its words
 
@@ -92,13 +93,15 @@ class JobContext:
         self._stop_requested = stop_requested
         self._span = span
         self._last_progress = 0.0
+        self._began = time.monotonic()
 
     def step(self, done: float, total: float, message: str = "") -> None:
         """Report progress, and raise JobStopped if the user asked to stop."""
         if self._stop_requested():
             raise JobStopped
         now = time.monotonic()
-        if now - self._last_progress < PROGRESS_EVERY_S and done < total:
+        apart = min(max(PROGRESS_EVERY_S, (now - self._began) / PROGRESS_EVENTS), PROGRESS_AT_MOST_S)
+        if now - self._last_progress < apart and done < total:
             return
         self._last_progress = now
         if self._span is not None:

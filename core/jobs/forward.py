@@ -117,6 +117,8 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     chain = forward.Chain(params, source, particles, noise, group, snr, measured)
     for number, bits in enumerate(chain.information, 1):
         ctx.metric("rsilb", bits, number)
+        ctx.metric("snr", chain.ratios[number - 1], number)
+        ctx.metric("alpha_bar", chain.schedule.alpha_bars[number - 1], number)
     low, high = model.spread_at(chain.frequency_a * chain.pixel_size)
     rows = np.stack([chain.spectra[1], chain.spectra[0], chain.spectra[1] * low, chain.spectra[1] * high])
     ctx.preview("spectra", rows, frequency_a=chain.frequency_a.round(6).tolist())

@@ -8,20 +8,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
-import core
-from core.errors import AppError, InputError, ParamError
+from core.compute.overlap import overlapped
+from core.compute.ranks import Rank, this_rank
+from core.errors import InputError, ParamError
 from core.io.atomic import write_json
 from core.jobs.base import JobContext
-from core.jobs.lock import exclusive
+from core.jobs.predict_steps import Raw, Result, denoise, existing, read_raw, write_result
+from core.jobs.team import together
 from core.params import Params, absolute, ui
 
 if TYPE_CHECKING:
-    from core.denoising.predict import Method, Step
+    from core.denoising.predict import Method
 
 SETTINGS_FILE = "denoised.json"  # in the output folder: how its micrographs were made
+MOST_WARNINGS = 100  # of a run; the count of failures is told all the same
 
 
 class PredictParams(Params):
@@ -60,94 +62,115 @@ class PredictParams(Params):
 
 
 def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
-    """Denoise every micrograph that the output folder lacks; unreadable ones are named at the end."""
+    """Denoise every micrograph that the output folder lacks; unreadable ones are named at the end.
+
+    Started by torchrun, each process denoises its share of the micrographs, on a GPU of its own where there is one.
+    """
     from core.denoising.collect import micrograph_names
     from core.denoising.predict import output_names
     from core.images.source import list_micrographs
 
+    rank = this_rank()
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
     method, identity = _method(params, micrographs)
     _check_targets(params, targets)
-    with exclusive(params.output):
-        _check_earlier(params, targets, identity)
-        return _denoise_all(params, ctx, micrographs, targets, method)
+    with together(params.output, rank, lambda: ctx.step(0, 1, "Waiting for the other processes")) as team:
+        if rank.number == 0:
+            _check_earlier(params, targets, identity)
+            team.ready()
+        else:
+            team.wait_until_ready()
+        report = _denoise_all(params, ctx, rank.share(micrographs), targets, method)
+        reports = team.settle(report)
+    return _told(params, ctx, micrographs, targets, reports, rank)
 
 
 def _denoise_all(
     params: PredictParams, ctx: JobContext, micrographs: list[Path], targets: dict[Path, Path], method: Method
 ) -> dict[str, Any]:
-    """The loop over the micrographs."""
-    missing = [m for m in micrographs if params.overwrite or not targets[m].exists()]
+    """The loop over the micrographs of this process: the next is read, and the one before written, meanwhile."""
+    there = existing(targets.values())
+    missing = [m for m in micrographs if params.overwrite or targets[m] not in there]
     if ctx.continued and params.overwrite:  # a continued run keeps what it has already made
         since = (ctx.run_dir / "job.toml").stat().st_mtime
-        missing = [m for m in missing if not targets[m].exists() or targets[m].stat().st_mtime < since]
-    skipped = len(micrographs) - len(missing)
-    failed: dict[str, AppError] = {}
+        missing = [m for m in missing if targets[m] not in there or targets[m].stat().st_mtime < since]
+    number = {m: i for i, m in enumerate(missing)}
+    failed: list[tuple[str, str, str]] = []
     pixels, cpu = 0, time.process_time()
-    for i, micrograph in enumerate(missing):
-        message = f"{i + 1} of {len(missing)}: {micrograph.name}"
+    last = (0.0, "")
 
-        def step(done: int, total: int, i: int = i, message: str = message) -> None:
-            ctx.step(i + done / max(total, 1), len(missing), message)
+    def step(micrograph: Path, part: float) -> None:
+        nonlocal last
+        last = (number[micrograph] + part, f"{number[micrograph] + 1} of {len(missing)}: {micrograph.name}")
+        ctx.step(last[0], len(missing), last[1])
 
-        step(0, 1)
-        try:
-            size, clipped = _denoise(params, method, micrograph, targets[micrograph], step)
-            pixels += size
-            if clipped:
-                ctx.warn(f"{micrograph.name} has grey values beyond 65504, which float16 cannot hold: clipped.")
-        except InputError as err:
-            failed[micrograph.name] = err
-            ctx.warn(str(err))
-    cpu = time.process_time() - cpu
-    if failed:
-        first = next(iter(failed.values()))
-        raise InputError(
-            f"{len(failed)} of {len(missing)} micrographs could not be denoised ({', '.join(list(failed)[:3])}): "
-            f"{first.message}",
-            first.hint + f" The others are in {params.output}.",
-        )
-    ctx.step(1, 1, "Done")
-    speed = pixels / 1e6 / max(cpu, 1e-9)
+    def compute(micrograph: Path, raw: Raw) -> Result:
+        step(micrograph, 0)
+        return denoise(method, raw, params.dtype, lambda done, total: step(micrograph, done / max(total, 1)))
+
+    def write(micrograph: Path, result: Result) -> int:
+        return write_result(result, targets[micrograph], params.dtype, method.name)
+
+    for outcome in overlapped(
+        missing,
+        lambda m: read_raw(m, params.pixel_size),
+        compute,
+        write,
+        lambda: ctx.step(last[0], max(len(missing), 1), last[1]),
+    ):
+        if outcome.error is None:
+            pixels += outcome.value or 0
+        elif isinstance(outcome.error, InputError):
+            failed.append((outcome.item.name, outcome.error.message, outcome.error.hint))
+            if len(failed) <= MOST_WARNINGS:
+                ctx.warn(str(outcome.error))
+        else:
+            raise outcome.error
     return {
-        "summary": f"{len(missing)} micrographs denoised in {params.output}"
-        + (f", {skipped} were there already" if skipped else "")
-        + (f"; {speed:.2f} Mpx per CPU-second" if missing else ""),
-        "output": str(params.output),
-        "model": params.model,
-        "files": [str(targets[m]) for m in micrographs],
-        "inputs": [str(m) for m in micrographs],
-        "skipped": skipped,
-        "megapixels_per_cpu_second": round(speed, 4) if missing else None,
+        "asked": len(missing),
+        "skipped": len(micrographs) - len(missing),
+        "failed": failed[:MOST_WARNINGS],
+        "failures": len(failed),
+        "pixels": pixels,
+        "cpu_seconds": time.process_time() - cpu,
     }
 
 
-def _denoise(params: PredictParams, method: Method, source: Path, target: Path, step: Step) -> tuple[int, bool]:
-    """Denoise one file; returns its number of pixels, and whether float16 clipped it."""
-    from core.images.source import open_source
-    from core.io.mrc import write_mrc
-
-    opened = open_source(source)
-    if opened.n > 1:
+def _told(
+    params: PredictParams,
+    ctx: JobContext,
+    micrographs: list[Path],
+    targets: dict[Path, Path],
+    reports: list[dict[str, Any]],
+    rank: Rank,
+) -> dict[str, Any]:
+    """The result of the reports of one or all processes; raises for what failed in them."""
+    asked, skipped, failures, pixels = (sum(r[k] for r in reports) for k in ("asked", "skipped", "failures", "pixels"))
+    failed = [tuple(f) for r in reports for f in r["failed"]]
+    if failed and rank.number == 0:  # torchrun ends all processes when one fails: only the last to end may
         raise InputError(
-            f"{source.name} is a stack of {opened.n} images, not a micrograph.",
-            "Average movies first (motion correction).",
-            source,
+            f"{failures} of {asked} micrographs could not be denoised ({', '.join(f[0] for f in failed[:3])}): "
+            f"{failed[0][1]}",
+            f"{failed[0][2]} The others are in {params.output}.".lstrip(),
         )
-    pixel_size = params.pixel_size or opened.pixel_size_a
-    image = opened.read(0)
-    if not float(image.std()) > 0:
-        raise InputError(f"{source.name} holds one value only.", "Leave it out, or export it again.", source)
-    result = method(image, source, pixel_size, step)
-    if not np.isfinite(result).all():
-        raise InputError(
-            f"{source.name} gives values that are not numbers.", "Its grey values may be too large for float32.", source
-        )
-    label = f"Vitreous {core.__version__} denoised ({method.name}): for seeing and picking"
-    is_mrc = not source.name.lower().endswith((".tif", ".tiff"))
-    write_mrc(target, result, pixel_size, like=source if is_mrc else None, dtype=params.dtype, label=label)
-    return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
+    ctx.step(1, 1, "Done")
+    speed = pixels / 1e6 / max(sum(r["cpu_seconds"] for r in reports), 1e-9)
+    mine = micrographs if rank.number == 0 else rank.share(micrographs)
+    summary = f"{asked - failures} micrographs denoised in {params.output}"
+    summary += f", {skipped} were there already" if skipped else ""
+    summary += f"; {speed:.2f} Mpx per CPU-second" if pixels else ""
+    if not rank.alone:
+        summary += f" (process {rank.number} of {rank.size})" if rank.number else f" by {rank.size} processes"
+    return {
+        "summary": summary,
+        "output": str(params.output),
+        "model": params.model,
+        "files": [str(targets[m]) for m in mine],
+        "inputs": [str(m) for m in mine],
+        "skipped": skipped,
+        "megapixels_per_cpu_second": round(speed, 4) if pixels else None,
+    }
 
 
 def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
@@ -183,18 +206,20 @@ def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dic
 
 def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:
     """Raw data are never written to, and two micrographs never share an output."""
-    folders = {source.parent.resolve() for source in targets}
+    folders = {folder.resolve() for folder in {source.parent for source in targets}}
+    resolved = {folder: folder.resolve() for folder in {target.parent for target in targets.values()}}
+    first: dict[Path, Path] = {}
     for source, target in targets.items():
-        if target.parent.resolve() in folders:
+        if resolved[target.parent] in folders:
             raise ParamError(
                 f"--output {params.output} is a folder of the raw micrographs.",
                 "Choose another folder: raw data are never written to.",
                 fields=("output",),
             )
-        twin = next((s for s, t in targets.items() if t == target and s != source), None)
-        if twin is not None:
+        twin = first.setdefault(target, source)
+        if twin != source:
             raise ParamError(
-                f"{source} and {twin} would both be written to {target.name}.",
+                f"{twin} and {source} would both be written to {target.name}.",
                 "Denoise them into different folders.",
                 fields=("micrographs",),
             )
@@ -209,8 +234,10 @@ def _check_earlier(params: PredictParams, targets: dict[Path, Path], identity: d
     except (OSError, ValueError, KeyError, TypeError):
         made, sources = None, {}
     key = {t: t.relative_to(params.output).as_posix() for t in targets.values()}
-    now = {key[t]: [str(s), s.stat().st_size, s.stat().st_mtime_ns] for s, t in targets.items()}
-    there = [key[t] for t in targets.values() if t.exists()]
+    stats = {s: s.stat() for s in targets}
+    now = {key[t]: [str(s), stats[s].st_size, stats[s].st_mtime_ns] for s, t in targets.items()}
+    found = existing(targets.values())
+    there = [key[t] for t in targets.values() if t in found]
     foreign = [name for name in there if name not in sources]
     if foreign:
         raise ParamError(

@@ -65,6 +65,24 @@ def create(job: str, params: Params, root: Path | None = None) -> Path:
     return run_dir
 
 
+def for_rank(run_dir: Path, number: int) -> Path:
+    """The folder in which process `number` of a torchrun launch runs a run folder: its own for 0, else rank-N in it."""
+    if not number:
+        return run_dir
+    job, params = read_job(run_dir)
+    own = run_dir / f"rank-{number}"
+    try:
+        own.mkdir(exist_ok=True)
+        created = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        if not (own / "job.toml").exists():
+            write_toml(
+                own / "job.toml", {"version": JOB_FILE_VERSION, "job": job, "created": created, "params": params}
+            )
+    except OSError as err:
+        raise ResourceError(f"{own} cannot be made: {err.strerror or err}.", "Use a run folder of yours.") from None
+    return own
+
+
 def read_job(run_dir: Path) -> tuple[str, dict[str, Any]]:
     """Job name and raw parameters of a run folder."""
     if not run_dir.is_dir():

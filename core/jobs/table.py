@@ -38,6 +38,8 @@ JOBS: dict[str, tuple[str, str, str]] = {
     ),
 }
 
+SHARED = ("predict",)  # several processes of one torchrun launch share its work
+
 
 def job_params(job: str) -> type[Params]:
     """The Params class of a job."""

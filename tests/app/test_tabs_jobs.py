@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.widgets.image_strip import ImageStrip
-from app.widgets.metric_plot import MetricPlot
+from app.widgets.metric_plot import MetricPlot, library
 from app.widgets.run_bar import Eta, clock, planned_left
 from core.io.mrc import write_mrc
 from core.jobs import rundir
@@ -157,6 +157,33 @@ def test_forward_tab_shows_bound_strip_and_spectra(qtbot, session) -> None:
     assert len(forward.spectra.points("noise")) == len(forward.spectra.points("signal")) == 9
     forward.form.set_values({"preset": "custom"})
     assert forward.form.rows["beta"].editor.isEnabled()
+
+
+def test_forward_tab_shows_the_spread_of_the_noise_and_the_boxes_left_out(qtbot, session) -> None:
+    from app.tabs.forward import ForwardTab
+
+    forward = ForwardTab(session)
+    qtbot.addWidget(forward)
+    forward.resize(1280, 800)
+    forward.show()
+    qtbot.waitUntil(lambda: library().loaded, timeout=WAIT)
+    frequency = np.linspace(0, 0.3, 9)
+    rows = np.stack([np.full(9, 1.0), np.full(9, 2.0), np.full(9, 0.8), np.full(9, 1.3)])
+    forward.on_preview("spectra", rows, {"frequency_a": frequency.tolist()})
+    path = forward.spectra._band_items["noise"][0].curve.getPath().boundingRect()
+    assert path.top() == pytest.approx(np.log10(0.8))  # it is drawn, on the log scale of the curves
+    assert "noise low,0,0.8" in forward.spectra.csv_text()
+    place = {"micrograph": "m.mrc", "x": 5, "y": 7, "code": "blob", "reason": "A dark spot."}
+    result = {"noise_boxes": 9, "noise_boxes_left_out": 1, "left_out": [place], "noise_disagreement": 0.31}
+    forward.on_result(result)
+    assert forward.left_out.title.text() == "Noise boxes: 8 used, 1 left out"
+    assert "31%" in forward.left_out.text.text()
+    assert "not alike" in forward.judge(result)
+    assert forward.judge({**result, "noise_disagreement": 0.0}) == ""
+    assert forward.left_out.list.item(0).text() == "A dark spot. m.mrc at 5, 7"
+    forward.clear_view()
+    assert not forward.spectra._band_items
+    assert forward.left_out.list.count() == 0
 
 
 def test_predict_tab_pairs_and_methods(qtbot, session, micrographs: Path, tmp_path: Path) -> None:

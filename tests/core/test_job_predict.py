@@ -179,6 +179,22 @@ def test_float16_and_16_bit_input(data, model, run_job, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("offset", "contrast", "word"),
+    [(70_000, 100.0, "65504"), (40_000, 20.0, "steps of 32"), (-70_000, 100.0, "65504")],
+)
+def test_float16_is_refused_where_it_would_spoil_the_image(run_job, tmp_path, offset, contrast, word):
+    image = offset + contrast * np.random.default_rng(0).standard_normal((200, 240))
+    write_mrc(tmp_path / "m.mrc", image.astype(np.float32), 2.0)
+    values = {"micrographs": [tmp_path / "m.mrc"], "model": "gaussian:20"}
+    done = run_job("predict", **values, output=tmp_path / "o", dtype="float16")
+    assert done["exit_code"] == 3
+    assert word in done["message"]
+    assert "float32" in done["hint"]
+    assert not (tmp_path / "o/m.mrc").exists()
+    assert run_job("predict", **values, output=tmp_path / "p")["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
     ("change", "code", "word"),
     [
         ({"model": "gaussian"}, 2, "gaussian:30"),
