@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.denoise import evaluate as judge
+from benchmarks.denoise.child import ROOT, run
 from benchmarks.denoise.methods import METHODS, SWEEP_A, Method, Task, cpu_seconds, denoise
 from benchmarks.denoise.simulate import Settings, read_truth, simulate
 from benchmarks.denoise.specimens import Specimen
@@ -46,12 +47,26 @@ def task_of(folder: Path, work: Path, minutes: float, seed: int, noise: Path | N
     )  # fmt: skip
 
 
+def picked_noise(data: Path, folder: Path, box: int) -> Path:
+    """Noise boxes as the product's own pick-noise job finds them, instead of the given ones."""
+    output = folder / "picked_noise.star"
+    if not output.exists():
+        facts = read_truth(data)
+        arguments = ["--micrographs", data / judge.RAW, "--particles", data / "particles.star", "--box-size", box,
+                     "--particle-diameter", facts["diameter_px"], "--output", output, "--runs", folder / "runs"]  # fmt: skip
+        took = run([sys.executable, ROOT / "main.py", "pick-noise", *arguments], folder / "pick-noise.log")
+        if took.error:
+            raise RuntimeError(f"pick-noise: {took.error}")
+    return output
+
+
 def run_set(
-    specimen: Specimen, settings: Settings, folder: Path, chosen: Sequence[str], minutes: float
+    specimen: Specimen, settings: Settings, folder: Path, chosen: Sequence[str], minutes: float, pick: bool = False
 ) -> dict[str, Any]:
     """{"bounds": ..., "methods": {name: figures, skipped or error}} of one specimen and seed."""
     data = prepared(specimen, settings, folder / "data")
-    task = task_of(data, folder, minutes, settings.seed)
+    noise = picked_noise(data, folder, settings.noise_box) if pick else None
+    task = task_of(data, folder, minutes, settings.seed, noise)
     found: dict[str, Any] = {"raw": judge.evaluate(data)}
     for name in chosen:
         found[name] = _one(METHODS[name], task, data)
