@@ -21,7 +21,15 @@ from typing import Any
 from benchmarks.denoise import verdict
 from benchmarks.denoise.specimens import SPECIMENS, Specimen, from_map
 
-BASELINES = ("gaussian15", "gaussian20", "gaussian30", "gaussian40", "gaussian60", "wiener")  # always run
+BASELINES = (
+    "gaussian15",
+    "gaussian20",
+    "gaussian30",
+    "gaussian40",
+    "gaussian60",
+    "wiener",
+    "wiener_known",
+)  # always run
 OTHERS = ("topaz", "quick", "quality", "scratch", "cryoddm")
 
 

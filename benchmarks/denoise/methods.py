@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.denoise.child import ROOT, run
 
 TOPAZ = "VITREOUS_TOPAZ_PYTHON"
+OUTSIDE = ("topaz", "wiener_known")  # programs that are no jobs of the product
 SWEEP_A = (15, 20, 30, 40, 60)
 FORWARD = (
     "forward", "--micrographs", "{training}", "--particles", "{particles}", "--noise", "{noise}",
@@ -47,6 +48,9 @@ METHODS = {
     for m in (
         *map(_gaussian, SWEEP_A),
         Method("wiener", "Wiener", ((*PREDICT, "wiener", "--noise", "{noise}"),)),
+        Method("wiener_known", "Wiener, diameter known", (
+            ("wiener_known", "{micrographs}", "--noise", "{noise}", "--diameter", "{diameter}",
+             "--output", "{output}"),)),
         Method("topaz", "Topaz U-Net, pretrained", (
             ("topaz", "denoise", "{micrographs}", "-o", "{output}", "-d", "-1", "-j", "1"),), "topaz"),
         Method("quick", "Vitreous Quick", (FORWARD, (*TRAIN, "--mode", "quick"), NETWORK), "--mode"),
@@ -101,7 +105,7 @@ def denoise(method: Method, task: Task) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for command in method.commands:
         arguments = _filled(command, method, task)
-        stage = command[0] if command[0] != "topaz" else "predict"
+        stage = "predict" if command[0] in OUTSIDE else command[0]
         before = done.get(stage)
         if before and before["command"] == arguments:
             stages[stage] = before
@@ -121,6 +125,8 @@ def _program(job: str, folder: Path) -> list[str]:
     if job == "topaz":
         # its command under another name would need the folder of its scripts
         return [os.environ[TOPAZ], "-c", "from topaz.main import main; main()"]
+    if job in OUTSIDE:
+        return [sys.executable, "-m", f"benchmarks.denoise.{job}"]
     return [sys.executable, str(ROOT / "main.py"), job, "--runs", str(folder / "runs"), "--quiet"]
 
 

@@ -52,8 +52,10 @@ def picked_noise(data: Path, folder: Path, box: int) -> Path:
     output = folder / "picked_noise.star"
     if not output.exists():
         facts = read_truth(data)
-        arguments = ["--micrographs", data / judge.RAW, "--particles", data / "particles.star", "--box-size", box,
-                     "--particle-diameter", facts["diameter_px"], "--output", output, "--runs", folder / "runs"]  # fmt: skip
+        arguments = [
+            "--micrographs", data / judge.RAW, "--particles", data / "particles.star", "--box-size", box,
+            "--particle-diameter", facts["diameter_px"], "--output", output, "--runs", folder / "runs",
+        ]  # fmt: skip
         took = run([sys.executable, ROOT / "main.py", "pick-noise", *arguments], folder / "pick-noise.log")
         if took.error:
             raise RuntimeError(f"pick-noise: {took.error}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 ASKED = ("quick", "quality")
-BASELINES = ("gaussian_field", "wiener", "topaz")  # of the whole field
+BASELINES = ("gaussian_field", "wiener", "wiener_known", "topaz")  # of the whole field
 Figures = Mapping[str, Any]
 Line = dict[str, Any]
 
