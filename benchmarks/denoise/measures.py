@@ -125,7 +125,7 @@ def mean_frc(image: np.ndarray, truth: np.ndarray, pixel_size_a: float, until_a:
     """Mean Fourier ring correlation with the truth from the third ring to 10 Å (or the Nyquist frequency)."""
     a, b = rfft2(image), rfft2(truth)
     ring = np.rint(frequency_grid(*image.shape) * min(image.shape) / 4).astype(int).ravel()  # four rings in one
-    sums = [np.bincount(ring, np.ravel(v)) for v in ((a * np.conj(b)).real, np.abs(a) ** 2, np.abs(b) ** 2)]
+    sums = [np.bincount(ring, np.ravel(v)) for v in (np.real(a * np.conj(b)), np.abs(a) ** 2, np.abs(b) ** 2)]
     curve = sums[0] / np.sqrt(np.maximum(sums[1] * sums[2], 1e-30))
     last = int(min(min(image.shape) / 4 * pixel_size_a / until_a, min(image.shape) / 8))
     return float(curve[1 : max(2, last)].mean())

@@ -90,7 +90,7 @@ def reconstruct(
     total += np.conj(np.roll(total[::-1, ::-1, ::-1], 1, (0, 1, 2)))
     weight += np.roll(weight[::-1, ::-1, ::-1], 1, (0, 1, 2))
     spectrum = total / (weight + 0.05 * weight[weight > 0].mean())
-    return np.asarray(scipy.fft.fftshift(scipy.fft.ifftn(scipy.fft.ifftshift(spectrum)))).real
+    return np.real(scipy.fft.fftshift(scipy.fft.ifftn(scipy.fft.ifftshift(spectrum))))
 
 
 def _spread(places: np.ndarray, values: np.ndarray, weights: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,8 +102,8 @@ def _spread(places: np.ndarray, values: np.ndarray, weights: np.ndarray, n: int)
         share = np.prod(np.where(corner, part, 1 - part), axis=1)
         x, y, z = (low + corner).T
         cell = (z * n + y) * n + x
-        real += np.bincount(cell, share * values.real, n**3)[: n**3]
-        imag += np.bincount(cell, share * values.imag, n**3)[: n**3]
+        real += np.bincount(cell, share * np.real(values), n**3)[: n**3]
+        imag += np.bincount(cell, share * np.imag(values), n**3)[: n**3]
         weight += np.bincount(cell, share * weights, n**3)[: n**3]
     return (real + 1j * imag).reshape((n,) * 3), weight.reshape((n,) * 3)
 
@@ -115,7 +115,7 @@ def shell_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     f = np.fft.fftfreq(n) * n
     shell = np.rint(np.sqrt(f[:, None, None] ** 2 + f[None, :, None] ** 2 + f**2)).astype(int).ravel()
     sums = [np.bincount(shell, np.ravel(v))[: n // 2 + 1]
-            for v in ((a * np.conj(b)).real, np.abs(a) ** 2, np.abs(b) ** 2)]  # fmt: skip
+            for v in (np.real(a * np.conj(b)), np.abs(a) ** 2, np.abs(b) ** 2)]  # fmt: skip
     return sums[0] / np.sqrt(np.maximum(sums[1] * sums[2], 1e-30))
 
 

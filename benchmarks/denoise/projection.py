@@ -55,7 +55,7 @@ def turned(image: np.ndarray, angle: float) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     back = np.array([[c, -s], [s, c]])  # rows are y: y' = -s x + c y of the inverse, in (y, x) order
     centre = np.full(2, image.shape[0] // 2)
-    return ndi.affine_transform(image, back, centre - back @ centre, order=1)
+    return np.asarray(ndi.affine_transform(image, back, tuple(centre - back @ centre), order=1))
 
 
 def angle_deg(first: np.ndarray, second: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
