@@ -7,6 +7,7 @@ V(R^T (x, y, z)). Volumes are (z, y, x); origins are at n // 2 of every axis.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -55,7 +56,8 @@ def turned(image: np.ndarray, angle: float) -> np.ndarray:
     c, s = np.cos(angle), np.sin(angle)
     back = np.array([[c, -s], [s, c]])  # rows are y: y' = -s x + c y of the inverse, in (y, x) order
     centre = np.full(2, image.shape[0] // 2)
-    return np.asarray(ndi.affine_transform(image, back, tuple(centre - back @ centre), order=1))
+    offset: Any = centre - back @ centre
+    return ndi.affine_transform(image, back, offset, order=1)
 
 
 def angle_deg(first: np.ndarray, second: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
