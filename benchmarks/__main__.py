@@ -21,7 +21,7 @@ CODE = "import importlib, json, sys; print(json.dumps(importlib.import_module(sy
 
 def names() -> list[str]:
     """Modules of this folder that measure something."""
-    found = sorted(m.name for m in pkgutil.iter_modules([str(FOLDER)]))
+    found = sorted(m.name for m in pkgutil.iter_modules([str(FOLDER)]) if not m.ispkg)
     return [n for n in found if "def measure(" in (FOLDER / f"{n}.py").read_text(encoding="utf-8")]
 
 

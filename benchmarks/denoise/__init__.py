@@ -1,0 +1,1 @@
+"""All denoisers on the same images: specimens, simulator, measures. Run by benchmarks/denoising.py."""
