@@ -75,6 +75,8 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
     targets = output_names(micrograph_names(micrographs), params.output)
     method, identity = _method(params, micrographs)
     _check_targets(params, targets)
+    if rank.number == 0:
+        _check_noise(params, ctx, method, micrographs)
     with together(params.output, rank, lambda: ctx.step(0, 1, "Waiting for the other processes")) as team:
         if rank.number == 0:
             _check_earlier(params, targets, identity)
@@ -84,6 +86,16 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
         report = _denoise_all(params, ctx, rank.share(micrographs), targets, method)
         reports = team.settle(report)
     return _told(params, ctx, micrographs, targets, reports, rank)
+
+
+def _check_noise(params: PredictParams, ctx: JobContext, method: Method, micrographs: list[Path]) -> None:
+    """Warn before anything is computed when the model meets a noise that it has not learnt."""
+    from core.denoising.noise_check import noise_warnings
+    from core.denoising.predict import Network
+
+    if isinstance(method, Network):
+        for message in noise_warnings(method, micrographs, params.pixel_size):
+            ctx.warn(message)
 
 
 def _denoise_all(
