@@ -26,6 +26,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
     ),
     "train": ("core.jobs.train", "TrainParams", "Train the denoising U-Net."),
     "predict": ("core.jobs.predict", "PredictParams", "Denoise whole micrographs."),
+    "pick-particles": (
+        "core.jobs.pick_particles",
+        "PickParticlesParams",
+        "Find particles on denoised or raw micrographs.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
