@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-import core
 from core.errors import AppError, InputError, ParamError
 from core.jobs.base import JobContext
 from core.params import Params, ui
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
     from core.picking.inputs import Micrograph
     from core.picking.search import Candidates, Rules
     from core.picking.templates import Templates
-    from core.picking.threshold import Threshold
 
 MOST_NAMES = 5  # in a message
-PROBED = 3  # micrographs that say whether particles are dark or light
-UNSURE = 0.3  # sigmas: dark and light stand out so equally that it must be said
 PICKED = "picked"  # folder in the run folder: what a continued run need not search again
 
 TemplateOf = Callable[[Path], "Templates"]
@@ -142,6 +138,7 @@ def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
     from core.images.source import list_micrographs
     from core.io.marks import marks_by_micrograph
     from core.picking.inputs import check_denoised, reference_positions
+    from core.picking.prepare import known_sign
     from core.picking.search import SPACING, Rules
 
     micrographs = list_micrographs(params.micrographs)
@@ -160,7 +157,8 @@ def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
         return read_micrograph(path, searched[path], params.pixel_size)
 
     ctx.step(0, len(micrographs), "Making the templates")
-    rules, contrast = _contrast(params, ctx, micrographs, read, rules)
+    sign, contrast = known_sign(params.contrast, micrographs, read, rules, ctx.warn)
+    rules = replace(rules, sign=sign)
     template_of = _templates(params, ctx, micrographs, read, rules, reference)
     found = _Found()
     for i, path in enumerate(micrographs):
@@ -221,39 +219,6 @@ def _check(params: PickParticlesParams, ctx: JobContext, micrographs: list[Path]
         )
 
 
-def _contrast(
-    params: PickParticlesParams,
-    ctx: JobContext,
-    micrographs: list[Path],
-    read: Callable[[Path], Micrograph],
-    rules: Rules,
-) -> tuple[Rules, dict[str, Any]]:
-    """The rules with the particles' sign; measured with a disc on a few micrographs where it is not given."""
-    from dataclasses import replace
-
-    from core.picking import templates
-    from core.picking.search import contrast_sign, search_scale
-
-    if params.contrast != "auto":
-        sign = 1.0 if params.contrast == "dark" else -1.0
-        return replace(rules, sign=sign), {"contrast": params.contrast, "contrast_measured": None}
-    disc = templates.blob(search_scale(rules.diameter))
-    margins = []
-    for path in micrographs[:: max(1, len(micrographs) // PROBED)][:PROBED]:
-        try:
-            margins.append(contrast_sign(read(path).image, disc, rules))
-        except InputError:  # it is told when its turn comes
-            continue
-    margin = float(np.median(margins)) if margins else 0.0
-    word = "dark" if margin >= 0 else "light"
-    if abs(margin) < UNSURE:
-        ctx.warn(f"Dark and light places stand out alike; particles are taken for {word}. Say it with --contrast.")
-    return replace(rules, sign=1.0 if margin >= 0 else -1.0), {
-        "contrast": word,
-        "contrast_measured": round(margin, 3),
-    }
-
-
 def _templates(
     params: PickParticlesParams,
     ctx: JobContext,
@@ -263,53 +228,19 @@ def _templates(
     reference: Mapping[Path, np.ndarray],
 ) -> TemplateOf:
     """The templates for each micrograph; only those measured from a reference differ between them."""
-    from core.picking import templates
+    from core.picking import prepare, templates
     from core.picking.search import search_scale
 
-    diameter = search_scale(params.diameter)
     if params.template == "ring" and reference:
-        from core.picking.inputs import measured_rings
-
-        return measured_rings(micrographs, read, rules, reference, ctx.warn)
-    if params.template in ("blob", "ring"):
-        drawn = templates.blob(diameter) if params.template == "blob" else templates.ring(diameter)
-        return lambda _: drawn
-    assert params.template_file is not None
-    scale = _template_scale(params, ctx, micrographs[0])
-    if params.template == "map":
-        from core.picking.map_views import map_views
-
-        views = map_views(params.template_file, diameter, scale, params.angle_step)
-        return lambda _: views
-    classes, empty = templates.class_averages(params.template_file, diameter, scale, params.angle_step)
-    if empty:
-        ctx.warn(f"{params.template_file.name}: empty images are left out ({', '.join(map(str, empty[:10]))}).")
-    return lambda _: classes
-
-
-def _template_scale(params: PickParticlesParams, ctx: JobContext, micrograph: Path) -> float:
-    """Px of the search per px of the template file."""
-    from core.images.source import open_source
-    from core.picking.search import search_scale
-
-    file = params.template_file
-    assert file is not None
-    source = open_source(file)
-    theirs, ours = params.template_pixel_size or source.pixel_size_a, _pixel_size(params, micrograph)
-    if not theirs or not ours:
-        ctx.warn(
-            f"The pixel size of {(file if not theirs else micrograph).name} is not known: {file.name} is taken to have "
-            "that of the micrographs. Say them with --pixel-size and --template-pixel-size."
-        )
-    ratio = theirs / ours if theirs and ours else 1.0
-    across = min(source.shape) * ratio
-    if across < 0.8 * params.diameter:
-        raise InputError(
-            f"{file.name} is {across:.0f} px of the micrographs across, less than a particle of {params.diameter:g} px.",
-            "Check --diameter, --pixel-size and --template-pixel-size.",
-            file,
-        )
-    return ratio * search_scale(params.diameter) / params.diameter
+        return prepare.measured_rings(micrographs, read, rules, reference, ctx.warn)
+    diameter = search_scale(params.diameter)
+    if params.template_file is None:
+        made = templates.blob(diameter) if params.template == "blob" else templates.ring(diameter)
+    else:
+        sizes = params.template_pixel_size, _pixel_size(params, micrographs[0])
+        make = prepare.views if params.template == "map" else prepare.classes
+        made = make(params.template_file, params.diameter, *sizes, params.angle_step, ctx.warn)
+    return lambda _: made
 
 
 def _pixel_size(params: PickParticlesParams, path: Path) -> float | None:
@@ -370,6 +301,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Choose the threshold, write both tables, and say what was done."""
     from core.io.picks import candidates_path, write_candidates, write_picks
+    from core.picking.outcome import by_template, in_words, provenance
     from core.picking.threshold import Threshold, automatic_threshold, histogram
 
     scores = found.scores()
@@ -381,7 +313,7 @@ def _finish(
         ctx.warn("No candidate stands out of the noise: no particle was picked. Look at the scores, or try a template.")
     edges, counts = histogram(scores)
     ctx.preview("scores", np.stack([edges[:-1], edges[1:], counts]), threshold=threshold.value)
-    comments = _comments(params, rules, templates, threshold, contrast)
+    comments = provenance(params.denoised, templates.name, rules, threshold, contrast["contrast"])
     picks = write_picks(params.output, found.picks, threshold.value, found.pixel_sizes, comments)
     beside = candidates_path(params.output)
     write_candidates(beside, found.picks, 0.0, [*comments, "All candidates, also those not picked."])
@@ -391,7 +323,7 @@ def _finish(
     particles = "1 particle" if picks == 1 else f"{picks} particles"
     return {
         "summary": f"{particles} on {sum(c > 0 for c in per.values())} of {len(per)} micrographs, threshold "
-        f"{threshold.words}; {_tally(left_out)}; written to {params.output}",
+        f"{threshold.words}; {in_words(left_out)}; written to {params.output}",
         "output": str(params.output),
         "candidates": str(beside),
         "picks": picks,
@@ -408,43 +340,9 @@ def _finish(
         "left_out": sum(left_out.values()),
         "left_out_by_reason": dict(left_out.most_common()),
         "per_micrograph": per,
-        "picks_by_template": _by_template(found, templates, threshold),
+        "picks_by_template": by_template(found.picks.values(), templates, threshold.value),
         "histogram": {"edges": [round(float(e), 4) for e in edges], "counts": [int(c) for c in counts]},
     }
-
-
-def _comments(
-    params: PickParticlesParams, rules: Rules, templates: Templates, threshold: Threshold, contrast: dict[str, Any]
-) -> list[str]:
-    where = f"denoised micrographs in {params.denoised}" if params.denoised else "raw micrographs"
-    return [
-        f"Vitreous {core.__version__} pick-particles: searched on {where}; positions are pixels of the raw micrographs",
-        f"template {templates.name}, diameter {params.diameter:g} px, {contrast['contrast']} particles, "
-        f"at least {rules.spacing:g} px apart",
-        f"figure of merit: robust sigmas of the background's scores; threshold {threshold.words}",
-    ]
-
-
-def _tally(left_out: Counter[str]) -> str:
-    """What was left out, in words."""
-    words = {
-        "edge": "near the border",
-        "masked": "masked",
-        "area": "in excluded areas",
-        "strong": "far too strong",
-        "surround": "in rough surroundings",
-    }
-    if not left_out:
-        return "none left out"
-    return f"{sum(left_out.values())} left out ({', '.join(f'{n} {words[c]}' for c, n in left_out.most_common())})"
-
-
-def _by_template(found: _Found, templates: Templates, threshold: Threshold) -> dict[str, int]:
-    """How many picks each class average (view) found, by its number from 1; empty for a single template."""
-    if templates.sources < 2:
-        return {}
-    counted = Counter(int(s) + 1 for p in found.picks.values() for s in p.source[p.chosen(threshold.value)])
-    return {str(number): counted[number] for number in sorted(counted)}
 
 
 def _evaluate(

@@ -1,26 +1,21 @@
-"""What pick-particles reads: raw and denoised micrographs, reference positions; and what it keeps for a continued run."""
+"""What pick-particles reads: raw and denoised micrographs, known particles; and what it keeps for a continued run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
-from core.denoising.canonical import to_canonical
 from core.denoising.predict import output_names
-from core.denoising.quality import crops_at
 from core.errors import InputError
 from core.images.source import file_key, is_micrograph_name, open_source
 from core.io.atomic import atomic_path
 from core.io.coordinates import match_names, no_match_error, read_particles, stem_of
-from core.picking.search import Candidates, Rules, search_scale
-from core.picking.templates import Templates, round_mean, template_size
-
-MEASURED_ON = 30  # micrographs, at most, whose reference particles are averaged
-FEWEST = 10  # particles whose mean is a template
+from core.picking.search import Candidates
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,7 @@ def check_denoised(names: Mapping[Path, str], folder: Path | None) -> dict[Path,
         raise InputError(f"{folder} is not a folder.", "Choose the output folder of Predict.", folder)
     raw = {path.resolve() for path in names}
     direct = output_names(names, folder)  # as predict names them
+    twins = Counter(stem_of(path.name) for path in names)
     stems: dict[str, list[Path]] = {}
     for path in folder.iterdir():
         if is_micrograph_name(path) and path.resolve() not in raw:
@@ -49,9 +45,7 @@ def check_denoised(names: Mapping[Path, str], folder: Path | None) -> dict[Path,
     found: dict[Path, Path | None] = {}
     for path, target in direct.items():
         others = stems.get(stem_of(path.name), [])
-        single = (
-            others[0] if len(others) == 1 and sum(stem_of(p.name) == stem_of(path.name) for p in names) == 1 else None
-        )
+        single = others[0] if len(others) == 1 and twins[stem_of(path.name)] == 1 else None
         usable = target.is_file() and target.resolve() not in raw
         found[path] = target if usable else single
     if not any(found.values()):
@@ -65,15 +59,17 @@ def check_denoised(names: Mapping[Path, str], folder: Path | None) -> dict[Path,
 
 
 def read_micrograph(raw: Path, searched: Path | None, pixel_size_a: float | None) -> Micrograph:
-    """Read what is to be searched; InputError when it is missing, a stack, flat, or of another size than the raw one."""
+    """Read what is to be searched; InputError when it is missing, a stack, flat, or not of the raw one's size."""
     if searched is None:
         raise InputError(f"{raw.name} has no denoised micrograph.", "Denoise it first (Predict), or leave it out.", raw)
     source, own = open_source(searched), open_source(raw)
-    if max(source.n, own.n) > 1:
+    for path, opened in ((raw, own), (searched, source)):
+        if opened.n == 1:
+            continue
         raise InputError(
-            f"{(searched if source.n > 1 else raw).name} is a stack of {max(source.n, own.n)} images, not a micrograph.",
+            f"{path.name} is a stack of {opened.n} images, not a micrograph.",
             "Average movies first (motion correction).",
-            searched,
+            path,
         )
     if source.shape != own.shape:
         raise InputError(
@@ -97,50 +93,6 @@ def reference_positions(path: Path | None, micrographs: Sequence[Path]) -> dict[
     if not any(len(xy) for xy in matched.values()):
         raise no_match_error(path, positions, micrographs)
     return matched
-
-
-def measured_rings(
-    micrographs: Sequence[Path],
-    read: Callable[[Path], Micrograph],
-    rules: Rules,
-    reference: Mapping[Path, np.ndarray],
-    warn: Callable[[str], None],
-) -> Callable[[Path], Templates]:
-    """A template for each micrograph: the round mean of the reference particles of the others.
-
-    With one listed micrograph it is measured on that one, and `warn` says so.
-    """
-    diameter = search_scale(rules.diameter)
-    size = template_size(diameter)
-    sums: dict[Path, tuple[np.ndarray, int]] = {}
-    for path in [m for m in micrographs if len(reference.get(m, ()))][:MEASURED_ON]:
-        try:
-            small = to_canonical(read(path).image, rules.diameter, rules.sign, diameter)
-        except InputError:  # it is told when its turn comes
-            continue
-        crops = crops_at(small.image, small.centres(reference[path]), size)
-        if len(crops):
-            sums[path] = (crops.sum(axis=0, dtype=np.float64) / max(float(small.image.std()), 1e-20), len(crops))
-    total = np.sum([s for s, _ in sums.values()], axis=0)
-    count = sum(n for _, n in sums.values())
-    if count < FEWEST:
-        raise InputError(
-            f"The reference has {count} particles inside these micrographs: too few to measure a ring from.",
-            f"Give {FEWEST} or more, or leave --reference out.",
-        )
-    whole = round_mean(total / count, diameter)
-    shared = [path for path, (_, n) in sums.items() if count - n < FEWEST]
-    if shared:
-        warn(
-            f"The ring that {shared[0].name} is searched with was measured on that micrograph itself: precision and "
-            "recall flatter."
-        )
-
-    def template_of(path: Path) -> Templates:
-        own, n = sums.get(path, (0.0, 0))
-        return whole if not n or path in shared else round_mean((total - own) / (count - n), diameter)
-
-    return template_of
 
 
 def keep_candidates(path: Path, searched: Path | None, found: Candidates) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage as ndi
-from scipy.spatial import KDTree
 
 from core.denoising.canonical import Canonical, to_canonical
 from core.denoising.quality import peaks
 from core.io.picks import Picks
-from core.picking.correlation import Response, respond
+from core.picking.correlation import respond
 from core.picking.exclusion import reasons_of
 from core.picking.templates import Templates
 
@@ -25,6 +24,7 @@ SPACING = 0.6  # diameters between two particles: seen from above, neighbours in
 LOWEST = 1.0  # sigmas: weaker maxima are not kept
 STRONG = 4.0  # sigmas: what is so strong may be a particle, and is not counted as background
 BELOW = 0.1587  # of a Gaussian lies more than one deviation below its median
+STRONGEST = (0.9, 0.97, 0.99)  # quantiles of the maxima that tell dark from light particles
 SAMPLE = 4.0  # diameters squared of background, at least, to know its spread
 
 
@@ -130,18 +130,12 @@ def refined(score: np.ndarray, at: np.ndarray) -> np.ndarray:
 def contrast_sign(image: np.ndarray, templates: Templates, rules: Rules) -> float:
     """How much more the strongest scores stand out for dark particles than for light ones, in sigmas (signed)."""
     small = to_canonical(image, rules.diameter, 1.0, search_scale(rules.diameter))
-    response: Response = respond(small.image, templates.images, templates.support)
+    response = respond(small.image, templates.images, templates.support)
     inside, apart = _inside(small), rules.spacing * small.scale_x
-    middle, sigma = _lower_half(response.score[inside])
+    sigma = _lower_half(response.score[inside])[1]
     tops = []
     for sign in (1.0, -1.0):
         found, value = peaks(np.where(inside, sign * response.score, -1.0).astype(np.float32), apart, 1)
-        tops.append(float(np.quantile(value, 0.9)) if len(found) else 0.0)
-    return (tops[0] - tops[1]) / sigma
-
-
-def nearest_apart(xy: np.ndarray) -> np.ndarray:
-    """Distance (n,) of each position to its nearest neighbour; infinite for a single one."""
-    if len(xy) < 2:
-        return np.full(len(xy), np.inf)
-    return np.asarray(KDTree(xy).query(xy, k=2)[0])[:, 1]
+        tops.append(np.quantile(value, STRONGEST) if len(found) else np.zeros(len(STRONGEST)))
+    margins = (tops[0] - tops[1]) / sigma  # few particles show among the strongest only, many also further down
+    return float(margins[np.argmax(np.abs(margins))])

@@ -35,7 +35,7 @@ class Templates:
 
     @property
     def sources(self) -> int:
-        """Number of different classes or views."""
+        """Number of different classes or views, empty ones included."""
         return int(self.source.max()) + 1
 
 
