@@ -5,6 +5,7 @@ x = column, y = row in pixels of the raw micrograph; a position is a centre. `pi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from core.errors import InputError
 from core.io.star import numbers, read_star, write_star_tables
 
 USABLE = "usable"  # in the column of reasons: nothing speaks against this candidate
+ALL = "all candidates, also those not picked"  # a comment of the file of candidates
 _REASON = "vitreousLeftOut"
+_NUMBERS = ("rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnMicrographPixelSize")
 
 
 @dataclass(frozen=True)
@@ -76,30 +79,44 @@ def write_picks(
     return len(names)
 
 
-def write_candidates(path: Path, found: Mapping[str, Picks], lowest: float, comments: Sequence[str] = ()) -> None:
-    """Write all candidates from the score `lowest` on, also those left out, with the reason; atomically."""
+def write_candidates(
+    path: Path, found: Mapping[str, Picks], pixel_sizes_a: Mapping[str, float | None], comments: Sequence[str] = ()
+) -> None:
+    """Write all candidates, also those left out, with the reason; atomically. An unknown pixel size is 0."""
     names: list[str] = []
-    table: list[tuple[float, float, float]] = []
+    table: list[list[float]] = []
     reasons: list[str] = []
     for name, picks in found.items():
-        kept = picks.score >= lowest
-        names += [name] * int(kept.sum())
-        table += np.column_stack([picks.xy[kept], picks.score[kept]]).tolist()
-        reasons += [str(r) or USABLE for r in picks.reason[kept]]
-    columns = {
-        "rlnMicrographName": names,
-        "rlnCoordinateX": [r[0] for r in table],
-        "rlnCoordinateY": [r[1] for r in table],
-        "rlnAutopickFigureOfMerit": [r[2] for r in table],
-        _REASON: reasons,
-    }
-    write_star_tables(path, {"candidates": columns}, comments)
+        names += [name] * len(picks.xy)
+        size = np.full(len(picks.xy), pixel_sizes_a.get(name) or 0.0)
+        table += np.column_stack([picks.xy, picks.score, size]).tolist()
+        reasons += [str(r) or USABLE for r in picks.reason]
+    columns: dict[str, Sequence] = {"rlnMicrographName": names}
+    columns |= {name: [row[i] for row in table] for i, name in enumerate(_NUMBERS)}
+    write_star_tables(path, {"candidates": columns | {_REASON: reasons}}, comments)
+
+
+def save_chosen(candidates: Path, output: Path, threshold: float) -> int:
+    """Write the candidates of a file from another threshold on as picks; returns how many there are.
+
+    What the file says about the search is kept in the comments.
+    """
+    head = candidates.read_text(encoding="utf-8").split("\ndata_", 1)[0].splitlines()
+    told = [line[2:] for line in head if line.startswith("# ") and line not in ("# version 30001", f"# {ALL}")]
+    told = [re.sub(r"; threshold .*", f"; threshold {threshold:.2f} sigmas, as chosen", line) for line in told]
+    return write_picks(output, read_candidates(candidates), threshold, _pixel_sizes(candidates), told)
+
+
+def _pixel_sizes(path: Path) -> dict[str, float | None]:
+    table = read_star(path)["candidates"]
+    sizes = numbers(table, _NUMBERS[3], path)
+    return {str(n): float(s) or None for n, s in zip(table["rlnMicrographName"], sizes, strict=True)}
 
 
 def read_candidates(path: Path) -> dict[str, Picks]:
     """Candidates by micrograph name, as `write_candidates` wrote them."""
     table = read_star(path).get("candidates", {})
-    needed = ("rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", _REASON)
+    needed = ("rlnMicrographName", *_NUMBERS, _REASON)
     missing = next((name for name in needed if name not in table), None)
     if missing is not None:
         raise InputError(f"{path} holds no candidates: _{missing} is missing.", "Run pick-particles again.", path)

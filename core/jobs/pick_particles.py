@@ -72,21 +72,23 @@ class PickParticlesParams(Params):
         json_schema_extra=ui(dialog="open", pattern="Particles (*.star *.box)"),
     )
     contrast: Literal["auto", "dark", "light"] = Field(
-        "auto", description="Particles are darker than the ice (raw micrographs), lighter, or as the data say."
+        "auto",
+        description="Particles are darker than the ice (raw micrographs), lighter, or as the data say.",
+        json_schema_extra=ui(advanced=True),
     )
     min_distance: float | None = Field(
         None,
         ge=1,
         le=8192,
         description="Smallest distance of two picks (default: 0.6 diameters).",
-        json_schema_extra=ui(unit="px"),
+        json_schema_extra=ui(unit="px", advanced=True),
     )
     border: float | None = Field(
         None,
         ge=0,
         le=8192,
         description="Smallest distance of a pick from the border (default: half the diameter).",
-        json_schema_extra=ui(unit="px"),
+        json_schema_extra=ui(unit="px", advanced=True),
     )
     exclude: Path | None = Field(
         None,
@@ -300,7 +302,7 @@ def _finish(
     contrast: dict[str, Any],
 ) -> dict[str, Any]:
     """Choose the threshold, write both tables, and say what was done."""
-    from core.io.picks import candidates_path, write_candidates, write_picks
+    from core.io.picks import ALL, candidates_path, write_candidates, write_picks
     from core.picking.outcome import by_template, in_words, provenance
     from core.picking.threshold import Threshold, automatic_threshold, histogram
 
@@ -316,7 +318,7 @@ def _finish(
     comments = provenance(params.denoised, templates.name, rules, threshold, contrast["contrast"])
     picks = write_picks(params.output, found.picks, threshold.value, found.pixel_sizes, comments)
     beside = candidates_path(params.output)
-    write_candidates(beside, found.picks, 0.0, [*comments, "All candidates, also those not picked."])
+    write_candidates(beside, found.picks, found.pixel_sizes, [*comments, ALL])
     left_out = Counter(str(r) for p in found.picks.values() for r in p.reason[p.score >= threshold.value] if r)
     per = {name: int(p.chosen(threshold.value).sum()) for name, p in found.picks.items()}
     ctx.metric("picks", picks, len(per))
@@ -335,6 +337,7 @@ def _finish(
         "template": templates.name,
         **contrast,
         "diameter": params.diameter,
+        "reference": str(params.reference) if params.reference else None,
         "min_distance": round(rules.spacing, 3),
         "border": round(rules.border, 3),
         "left_out": sum(left_out.values()),

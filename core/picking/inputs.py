@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from core.denoising.predict import output_names
+from core.denoising.collect import output_names
 from core.errors import InputError
 from core.images.source import file_key, is_micrograph_name, open_source
 from core.io.atomic import atomic_path

@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.images.source import list_micrographs, open_source
 from core.io.coordinates import match_names, read_particles
 from core.io.mrc import write_mrc
-from core.io.picks import Picks, read_candidates, write_candidates, write_picks
+from core.io.picks import ALL, Picks, read_candidates, save_chosen, write_candidates, write_picks
 from core.io.star import read_star
 from core.picking import templates
 from core.picking.correlation import principal_components, respond
@@ -344,10 +344,13 @@ def test_picks_and_candidates_are_read_back(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_particles(path)["a b.mrc"], [[1.5, 2.25]])
     assert write_picks(path, found, 1.0, {"a b.mrc": None, "c.mrc": 2.0}) == 2
     assert list(read_star(path)) == ["particles"]
-    write_candidates(tmp_path / "c.star", found, 0.0)
+    write_candidates(tmp_path / "c.star", found, {"a b.mrc": 1.5, "c.mrc": 2.0}, ["Vitreous x", "y; threshold 3", ALL])
     again = read_candidates(tmp_path / "c.star")
     assert list(again) == ["a b.mrc", "c.mrc"]
     assert again["c.mrc"].reason.tolist() == ["strong"]
     np.testing.assert_allclose(again["a b.mrc"].xy, found["a b.mrc"].xy)
+    assert save_chosen(tmp_path / "c.star", path, 4.0) == 1
+    assert path.read_text().splitlines()[1:3] == ["# Vitreous x", "# y; threshold 4.00 sigmas, as chosen"]
+    assert read_star(path)["optics"]["rlnMicrographPixelSize"].astype(float).tolist() == [1.5, 2.0]
     with pytest.raises(InputError, match="holds no candidates"):
         read_candidates(path)
