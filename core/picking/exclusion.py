@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.ndimage as ndi
+from scipy import signal
 
 from core.denoising.canonical import Canonical
 from core.denoising.collect import disc
@@ -24,9 +25,10 @@ CODES = {  # code -> words; the first that applies is told
 }
 MASKED = 0.1  # of a particle's disc may be masked
 POPULATION = 12  # strong candidates that can say what is usual
-STRONGER = 2.2  # times the usual contrast
+STRONGER = 2.0  # times the usual contrast
 ROUGHER = 2.2  # times the usual deviation of the surroundings
-WIDTHS = 5.0  # robust deviations (of the logarithm) a value must also lie off
+WIDTHS = 4.5  # robust deviations (of the logarithm) a value must also lie off
+RIM = 0.7  # diameters: outer radius of the rim that a particle's disc is compared with
 RING = (0.7, 1.6)  # diameters: radii of the surroundings
 
 
@@ -58,6 +60,7 @@ def reasons_of(
     usual = _population(score, usable)
     if usual is not None:
         _mark(reason, _far_above(response.contrast[row, col], usual, STRONGER), "strong")
+        _mark(reason, _far_above(_darkness(small.image, diameter)[row, col], usual, STRONGER), "strong")
         _mark(reason, _far_above(_surroundings(small.image, row, col, diameter), usual, ROUGHER), "surround")
     return reason
 
@@ -89,6 +92,14 @@ def _far_above(values: np.ndarray, usual: np.ndarray, times: float) -> np.ndarra
     middle = np.median(logs[usual])
     width = 1.4826 * float(np.median(np.abs(logs[usual] - middle)))
     return logs > middle + max(np.log(times), WIDTHS * width)
+
+
+def _darkness(image: np.ndarray, diameter: float) -> np.ndarray:
+    """How much darker (h, w) than a rim about it a disc of the diameter is, whatever the template."""
+    size = 2 * int(RIM * diameter) + 1
+    inside, rim = disc(size, diameter / 2), disc(size, RIM * diameter)
+    kernel = (rim & ~inside) / (rim & ~inside).sum() - inside / inside.sum()
+    return np.asarray(signal.fftconvolve(np.pad(image, size // 2, mode="reflect"), kernel, mode="valid"))
 
 
 def _surroundings(image: np.ndarray, row: np.ndarray, col: np.ndarray, diameter: float) -> np.ndarray:
