@@ -7,6 +7,7 @@ A map is read slab by slab and averaged down before anything else, so that its s
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -51,7 +52,7 @@ def _project(volume: np.ndarray, direction: np.ndarray, size: int, zoom: float, 
     """Sum along a direction on a (size, size) grid, `zoom` of its px per voxel."""
     rows = frame(direction)[:, ::-1]  # components in the order (z, y, x) of the array
     matrix = rows[[2, 1, 0]].T / zoom  # output (depth, row, column) -> array
-    offset = centre - matrix @ np.full(3, size // 2)
+    offset: Any = centre - matrix @ np.full(3, size // 2)
     turned = ndi.affine_transform(volume, matrix, offset, (size, size, size), order=1)
     return np.asarray(turned.sum(axis=0))
 

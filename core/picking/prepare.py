@@ -111,7 +111,7 @@ def measured_rings(
         crops = crops_at(small.image, small.centres(reference[path]), size)
         if len(crops):
             sums[path] = (crops.sum(axis=0, dtype=np.float64) / max(float(small.image.std()), 1e-20), len(crops))
-    total = np.sum([s for s, _ in sums.values()], axis=0)
+    total = sum((s for s, _ in sums.values()), start=np.zeros((size, size)))
     count = sum(n for _, n in sums.values())
     if count < FEWEST:
         raise InputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -133,7 +134,7 @@ def _turned(image: np.ndarray, size: int, scale: float, angle_deg: float, diamet
     angle = np.deg2rad(angle_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
     centre = np.array([n // 2 for n in image.shape], float)
-    offset = centre - matrix @ np.full(2, size // 2)
+    offset: Any = centre - matrix @ np.full(2, size // 2)
     return np.asarray(ndi.affine_transform(smooth, matrix, offset, (size, size), order=1))
 
 
