@@ -32,6 +32,7 @@ TABS = ("home", "forward", "train", "predict", "reconstruct", "cs2star")
 TITLES = ("Home", "Forward", "Train", "Predict", "Reconstruct", "cs2star")
 TAB_OF_JOB = {
     "pick-noise": "home",
+    "pick-particles": "home",
     "demo": "home",
     "forward": "forward",
     "train": "train",

@@ -1,7 +1,7 @@
 """Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
 
 Its parts: home_panel.py widgets, home_view.py pictures, home_files.py what is open, home_marks.py clicks,
-home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jobs.
+home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jobs, home_picking.py particle picking.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from app.tabs.home_jobs import HomeJobs
 from app.tabs.home_marks import NONE, Marks
 from app.tabs.home_names import keys_for
 from app.tabs.home_panel import TOOLS, HomePanel, default_box
+from app.tabs.home_picking import HomePicking
 from app.tabs.home_picks import NoiseFile
 from app.tabs.home_view import HomeView
 from app.viewer.schemes import scheme
@@ -55,14 +56,20 @@ class HomeTab(QWidget):
         self.areas = Areas(self.marks)
         self.advice = PatchAdvice(self.marks)
         self.empty = EmptyPage()
+        room = QSplitter(Qt.Orientation.Horizontal)  # the pictures, and at times the picking panel
+        room.setChildrenCollapsible(False)
+        room.addWidget(self.pictures)
+        room.setStretchFactor(0, 1)
+        self.picking = HomePicking(self, room)
+        self.marks.extra = self.picking.layers
         self.jobs = HomeJobs(session, self)
-        self._shown: Path | None = None
+        self.shown: Path | None = None
         self._keep = QTimer(self, interval=1000, singleShot=True)  # sizes survive a crash too
         self._keep.timeout.connect(session.save)
         work = QSplitter(Qt.Orientation.Horizontal)
         work.setChildrenCollapsible(False)
         work.addWidget(self.panel)
-        work.addWidget(self.pictures)
+        work.addWidget(room)
         work.setStretchFactor(1, 1)
         self._work, self._arranged = work, False
         work.splitterMoved.connect(lambda *_: session.settings.splitters.update(home=work.sizes()))
@@ -109,6 +116,7 @@ class HomeTab(QWidget):
         panel.load_particles.connect(self._load_particles)
         panel.pick.connect(self.jobs.pick)
         panel.forward.connect(self.use_in_forward)
+        panel.pick_particles.connect(self.picking.show)
         menu = QMenu(panel.open_button)
         menu.addAction("Files…", self.open_files)
         menu.addAction("Folder…", self.open_folder)
@@ -205,7 +213,7 @@ class HomeTab(QWidget):
 
     def _on_opened(self, opened: Opened) -> None:
         self.stack.setCurrentIndex(1)
-        self._shown = None
+        self.shown = None
         self.marks.set_refused({})
         self.pictures.set_files(opened.files, self._keys(), self.session.project_dir(opened.given[0]))
         self.panel.list.set_files(opened.files)
@@ -236,8 +244,9 @@ class HomeTab(QWidget):
     # ---- showing ---------------------------------------------------------------------------------------
 
     def _show(self, path: Path) -> None:
-        self._shown = path
+        self.shown = path
         self.marks.forget_drag()
+        self.picking.refresh()
         self._refresh_noise("")
         self.pictures.show_file(path, self.panel.list.neighbours())
 
@@ -247,7 +256,7 @@ class HomeTab(QWidget):
         self.marks.draw()
 
     def _key(self) -> str:
-        return self.files.key(self._shown) if self._shown else ""
+        return self.files.key(self.shown) if self.shown else ""
 
     def _keys(self) -> dict[Path, str]:
         return {path: self.files.key(path) for path in self.files.files}
@@ -272,7 +281,7 @@ class HomeTab(QWidget):
         self.panel.redo_button.setEnabled(picks.can_redo)
         self.panel.delete_button.setEnabled(bool(picks.total() or picks.areas(key)))
         self.panel.list.files_model.refresh()
-        self.pictures.refresh_counts(self._shown)
+        self.pictures.refresh_counts(self.shown)
         self.marks.draw()
 
     def _on_sizes(self) -> None:

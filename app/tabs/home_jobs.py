@@ -1,4 +1,4 @@
-"""The two jobs that Home starts itself: automatic noise picking, and the demo."""
+"""The jobs that Home starts itself: automatic noise picking, particle picking, and the demo."""
 
 from __future__ import annotations
 
@@ -24,10 +24,14 @@ from workers.task import run_task
 if TYPE_CHECKING:
     from app.tabs.home import HomeTab
 
-JOBS = ("pick-noise", "demo")
+JOBS = ("pick-noise", "pick-particles", "demo")
 FEW_BOXES = 10
 FEW_HINT = "That is too little noise to learn from: make the box smaller and pick again, or add boxes by hand."
-RUNNING_TEXT = {"pick-noise": "Looking for empty places", "demo": "The demo runs"}
+RUNNING_TEXT = {
+    "pick-noise": "Looking for empty places",
+    "pick-particles": "Looking for particles",
+    "demo": "The demo runs",
+}
 
 
 class HomeJobs(QObject):
@@ -77,16 +81,17 @@ class HomeJobs(QObject):
 
         if marks_path(noise.path).exists():  # excluded areas and micrographs without noise
             values["exclude"] = str(marks_path(noise.path))
-        self._start("pick-noise", values)
+        self.start("pick-noise", values)
 
     def demo(self) -> None:
         """Run the demo into the work folder."""
         if self.worker is not None and self.worker.active:
             self._session.message.emit("Wait until the present run has ended, or stop it.", 8000)
             return
-        self._start("demo", {"output": str(self._session.work_root / "demo"), "window": False})
+        self.start("demo", {"output": str(self._session.work_root / "demo"), "window": False})
 
-    def _start(self, job: str, values: dict[str, Any]) -> None:
+    def start(self, job: str, values: dict[str, Any]) -> None:
+        """Start one of these jobs; what is wrong with the values is told in a message."""
         try:
             self._own = self._session.start(job, job_params(job).parse(values))
         except AppError as err:
@@ -130,6 +135,7 @@ class HomeJobs(QObject):
     def _set_buttons(self, enabled: bool) -> None:
         self._tab.empty.demo_button.setEnabled(enabled)
         self._tab.panel.pick_button.setEnabled(enabled and self._tab.files.particles_path is not None)
+        self._tab.picking.set_busy(not enabled)
 
     def _show(self, state: str, text: str, hint: str = "", detail: str = "", next_step: str = "") -> None:
         self._set_buttons(True)
@@ -155,7 +161,20 @@ class HomeJobs(QObject):
                 self._own = None
                 self._tab.session.handed_over.emit("demo", result)
             return
-        self._show_picked(text, result)
+        if self.worker is not None and self.worker.job == "pick-particles":
+            self._show_particles(text, result)
+        else:
+            self._show_picked(text, result)
+
+    def _show_particles(self, text: str, result: dict[str, Any]) -> None:
+        """The particles of the run that was started here are shown; those of any other are offered."""
+        worker = self.worker
+        few = not result.get("picks")
+        own = worker is not None and worker is self._own and worker.params.get("micrographs") == self._tab.chosen()
+        self._show("warning" if few else "done", text, next_step="" if own else "Show these picks")
+        if own:
+            self._own = None
+            self._tab.picking.take(result)
 
     def _show_picked(self, text: str, result: dict[str, Any]) -> None:
         """Take the boxes of the run that was started here for these micrographs; offer those of any other."""
@@ -217,6 +236,9 @@ class HomeJobs(QObject):
     def _next(self) -> None:
         if self.worker is not None and self.worker.job == "demo":
             self._session.handed_over.emit("demo", self.worker.result)
+        elif self.worker is not None and self.worker.job == "pick-particles":
+            self._tab.picking.take(self.worker.result)
+            self._hide()
         elif self.worker is not None:
             self._take_boxes(self.worker.result)
             self._hide()

@@ -55,6 +55,7 @@ class Marks(QObject):
         super().__init__(view)
         self.view, self.panel, self.files, self.noise, self.key = view, panel, files, noise, shown
         self.refused: dict[Path, RefusedPatches] = {}
+        self.extra: Callable[[Path | None, bool], list[BoxLayer]] = lambda path, visible: []  # more marks, drawn below
         # Rows that move, where it began, and the revision of the picks that they are rows of.
         self._drag: tuple[np.ndarray, float, float, int] | None = None
         self._stroke: tuple[float, float] | None = None
@@ -143,6 +144,7 @@ class Marks(QObject):
             BoxLayer(self.particles, panel.diameter.value(), PARTICLE_COLOUR, "circle", "Particles", particles),
             BoxLayer(boxes, size, NOISE_COLOUR, "box", "Noise boxes", noise, selected=self.selection),
         ]
+        layers = [*self.extra(self.files.path_of(key), particles), *layers]
         refused = self._refused_layer()
         self._areas = AreaLayer(self.picks.areas(key), visible=noise)
         self.view.set_layers([refused, *layers] if refused is not None else layers)
@@ -171,11 +173,12 @@ class Marks(QObject):
         self.draw()
 
     def _explain(self, x: float, y: float, _: float) -> None:
-        layer = self._refused_layer() if self.refused and self.displayed else None
-        note = layer.note_at(x, y) if layer is not None and not np.isnan(x) else ""
+        told = [layer for layer in self.view.layers if len(layer.notes)] if self.displayed else []
+        notes = [layer.note_at(x, y) for layer in told] if not np.isnan(x) else []
+        note = next((text for text in notes if text), "")
         if note:
             QToolTip.showText(QCursor.pos(), f"<qt>{escape(note)}</qt>", self.view.canvas)  # rich text wraps
-        elif self.refused:
+        elif told:
             QToolTip.hideText()
 
     def toggle(self) -> None:

@@ -35,6 +35,7 @@ class HomePanel(QFrame):
     load_noise = Signal()
     save_noise_as = Signal()
     load_particles = Signal()
+    pick_particles = Signal()
     pick = Signal()
     empty_changed = Signal(bool)  # the user ticked or unticked "no noise here"
     tool_chosen = Signal(str)
@@ -190,7 +191,10 @@ class HomePanel(QFrame):
         head = row(self.show_particles, self.particle_total, self.load_button)
         head.setStretch(1, 1)
         part.addLayout(head)
-        part.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None))
+        self.find_button = button("Pick…", tip="Find particles on these micrographs, denoised or raw")
+        self.find_button.setAccessibleName("Pick particles")
+        self.find_button.clicked.connect(self.pick_particles)
+        part.addLayout(row(label("Diameter"), self.diameter, self.diameter_a, None, self.find_button))
         return part
 
     def _on_box(self) -> None:

@@ -165,3 +165,14 @@ def micrograph_names(files: Sequence[Path]) -> dict[Path, str]:
     """A name for each micrograph that is unique in this set: the file name, with its folder where needed."""
     count = Counter(f.name for f in files)
     return {f: f.name if count[f.name] == 1 else f"{f.parent.name}/{f.name}" for f in files}
+
+
+def output_names(names: Mapping[Path, str], folder: Path) -> dict[Path, Path]:
+    """Where each micrograph's result goes: its own name ending in .mrc."""
+    out = {}
+    for path, name in names.items():
+        stem = name
+        for suffix in (".gz", ".bz2", ".mrcs", ".mrc", ".tiff", ".tif"):
+            stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
+        out[path] = folder / f"{stem}.mrc"
+    return out

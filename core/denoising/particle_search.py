@@ -7,9 +7,10 @@ is normalised where it hangs over the border, after Padfield, IEEE Trans. Image 
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 import scipy.ndimage as ndi
 from scipy.special import ndtri
+
+from core.picking.correlation import Correlator
 
 DIAMETER = 16  # reduced px
 ENOUGH = 6  # listed particles whose round mean is a better template than a disc
@@ -123,15 +124,13 @@ def _response(small: np.ndarray, template: np.ndarray, border: int) -> np.ndarra
     """
     image = np.pad(small, border)
     there = np.pad(np.ones_like(small), border)
-    shape = [scipy.fft.next_fast_len(n + len(template), real=True) for n in image.shape]
+    correlator = Correlator([image, image**2, there], len(template))
     support = (template != 0).astype(np.float32)
-    kernels = [np.conj(np.asarray(scipy.fft.rfft2(k, shape))) for k in (template, template**2, support)]
-    planes = [np.asarray(scipy.fft.rfft2(p, shape)) for p in (image, image**2, there)]
+    kernels = [correlator.transform(k) for k in (template, template**2, support)]
     half = len(template) // 2
 
     def compared(plane: int, kernel: int) -> np.ndarray:
-        whole = np.asarray(scipy.fft.irfft2(planes[plane] * kernels[kernel], shape))
-        return np.roll(whole, (half, half), (0, 1))[: image.shape[0], : image.shape[1]]
+        return correlator.compare(plane, kernels[kernel], half)
 
     count = np.maximum(compared(2, 2), 1.0)
     mean, level = compared(2, 0), compared(0, 2)

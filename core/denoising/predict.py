@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import numpy as np
 from core.compute.parallel import Workers
 from core.denoising import baselines
 from core.denoising.canonical import Canonical, crop, fine_sigma, to_canonical
+from core.denoising.collect import output_names as output_names
 from core.denoising.inference import run_network
 from core.denoising.model import Denoiser
 from core.denoising.parts import Parts, finish, load_parts, make_parts, save_parts
@@ -139,14 +140,3 @@ class Wiener:
         crops = (crop(image, x, y, box) for x, y in self._centres[path])
         found = [c for c in crops if c is not None]
         return np.stack(found) if found else None
-
-
-def output_names(names: Mapping[Path, str], folder: Path) -> dict[Path, Path]:
-    """Where each micrograph's result goes: its own name ending in .mrc."""
-    out = {}
-    for path, name in names.items():
-        stem = name
-        for suffix in (".gz", ".bz2", ".mrcs", ".mrc", ".tiff", ".tif"):
-            stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
-        out[path] = folder / f"{stem}.mrc"
-    return out

@@ -6,7 +6,7 @@ plain table for other programs. x = column, y = row in pixels, as in coordinates
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 from core.errors import InputError
 from core.io.atomic import remove, write_json
 from core.io.box import is_far
+from core.io.coordinates import match_names
 from core.io.json_file import explained, read_json, texts
 
 
@@ -48,6 +49,27 @@ def read_marks(path: Path) -> Marks:
     if name is not None:
         raise InputError(f"{path}: an area of {name} lies outside of every micrograph.", "Move the file away.", path)
     return Marks(excluded, empty)
+
+
+def marks_by_micrograph(
+    path: Path | None, micrographs: Sequence[Path]
+) -> tuple[dict[Path, list[np.ndarray]], set[Path]]:
+    """Excluded polygons of each micrograph, and the micrographs ticked as holding no noise; none without a file."""
+    if path is None:
+        return {}, set()
+    if not path.is_file():
+        raise InputError(f"{path} does not exist.", "Choose the .marks.json beside the noise boxes.")
+    marks = read_marks(path)
+    listed = list(dict.fromkeys([*marks.excluded, *marks.empty]))
+    places = {name: np.array([[i, 0.0]]) for i, name in enumerate(listed)}
+    areas: dict[Path, list[np.ndarray]] = {}
+    ticked = set()
+    for micrograph, rows in match_names(places, micrographs).items():
+        for name in (listed[int(i)] for i in rows[:, 0]):
+            areas.setdefault(micrograph, []).extend(marks.excluded.get(name, []))
+            if name in marks.empty:
+                ticked.add(micrograph)
+    return areas, ticked
 
 
 def _polygon(corners: list) -> np.ndarray:

@@ -106,11 +106,17 @@ def write_star(path: Path, block: str, columns: Mapping[str, Sequence]) -> None:
 
     A text with an apostrophe or a line end is refused: no quoting brings it back through STAR readers.
     """
-    names = list(columns)
-    lines = ["# version 30001", "", f"data_{block}", "", "loop_"]
-    lines += [f"_{name} #{i}" for i, name in enumerate(names, 1)]
-    for row in zip(*columns.values(), strict=True):
-        lines.append(" ".join(_cell(v, path) for v in row))
+    write_star_tables(path, {block: columns})
+
+
+def write_star_tables(path: Path, tables: Mapping[str, Mapping[str, Sequence]], comments: Sequence[str] = ()) -> None:
+    """Write several loop tables as `write_star` does one; each comment becomes a line of its own at the top."""
+    lines = ["# version 30001", *(f"# {' '.join(text.split())}" for text in comments)]
+    for block, columns in tables.items():
+        lines += ["", f"data_{block}", "", "loop_"]
+        lines += [f"_{name} #{i}" for i, name in enumerate(columns, 1)]
+        for row in zip(*columns.values(), strict=True):
+            lines.append(" ".join(_cell(v, path) for v in row))
     write_text(path, "\n".join([*lines, ""]))
 
 

@@ -93,6 +93,7 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     from core.denoising.patch_words import CODES
     from core.images.source import list_micrographs
     from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
+    from core.io.marks import marks_by_micrograph
     from core.io.refused import refused_path, write_refused
 
     micrographs = list_micrographs(params.micrographs)
@@ -102,7 +103,7 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     matched = match_names(positions, micrographs)
     if not any(len(xy) for xy in matched.values()):
         raise no_match_error(params.particles, positions, micrographs)
-    areas, ticked = _marks(params, micrographs)
+    areas, ticked = marks_by_micrograph(params.exclude, micrographs)
 
     found = _Found()
     for i, micrograph in enumerate(micrographs):
@@ -159,28 +160,6 @@ def _pick(
         params.particle_diameter,
         pixel_size,
     )
-
-
-def _marks(params: PickNoiseParams, micrographs: list[Path]) -> tuple[dict[Path, list[np.ndarray]], set[Path]]:
-    """Excluded polygons of each micrograph, and the micrographs ticked as holding no noise."""
-    from core.io.coordinates import match_names
-    from core.io.marks import read_marks
-
-    if params.exclude is None:
-        return {}, set()
-    if not params.exclude.is_file():
-        raise InputError(f"{params.exclude} does not exist.", "Choose the .marks.json beside the noise boxes.")
-    marks = read_marks(params.exclude)
-    listed = list(dict.fromkeys([*marks.excluded, *marks.empty]))
-    places = {name: np.array([[i, 0.0]]) for i, name in enumerate(listed)}
-    areas: dict[Path, list[np.ndarray]] = {}
-    ticked = set()
-    for micrograph, rows in match_names(places, micrographs).items():
-        for name in (listed[int(i)] for i in rows[:, 0]):
-            areas.setdefault(micrograph, []).extend(marks.excluded.get(name, []))
-            if name in marks.empty:
-                ticked.add(micrograph)
-    return areas, ticked
 
 
 def _nowhere(name: str, box: int, refused: int) -> str:

@@ -31,6 +31,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "BuildLibraryParams",
         "Build a clean library: projections of many simulated specimens.",
     ),
+    "pick-particles": (
+        "core.jobs.pick_particles",
+        "PickParticlesParams",
+        "Find particles on denoised or raw micrographs.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
