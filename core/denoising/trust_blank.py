@@ -20,7 +20,7 @@ from core.physics.fourier import irfft2, rfft2
 from core.physics.noise import noise_mosaic, noise_spectrum
 
 LARGEST = 2048  # px, side of a blank: four megapixels count peaks down to one in four
-SHOWN_DIAMETERS, LEAST_SHOWN = 9, 384  # side of the part that is shown
+SHOWN_DIAMETERS, LEAST_SHOWN = 7, 320  # side of the part that is shown
 KINDS = {"phase": "random phases", "mosaic": "mosaic of empty places"}
 
 

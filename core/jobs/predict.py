@@ -67,7 +67,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params, micrographs)
+    method, identity = make_method(params, micrographs)
     _check_targets(params, targets)
     with exclusive(params.output):
         _check_earlier(params, targets, identity)
@@ -150,7 +150,7 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
+def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 

@@ -26,6 +26,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
     ),
     "train": ("core.jobs.train", "TrainParams", "Train the denoising U-Net."),
     "predict": ("core.jobs.predict", "PredictParams", "Denoise whole micrographs."),
+    "trust": (
+        "core.jobs.trust",
+        "TrustParams",
+        "Check on your own micrographs what a denoiser keeps, loses and invents.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
