@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.ndimage as ndi
 
 import core
 from core.denoising.trust import ADVICE, Examined, Trust, shown_part
@@ -20,6 +21,8 @@ from core.images.contrast import auto_levels
 from core.io.atomic import atomic_path, write_json
 from core.io.coordinates import stem_of
 from core.io.mrc import write_mrc
+
+SMOOTH = 0.05  # diameters: sigma of the low-pass that makes particles visible in a residual
 
 
 def write_maps(folder: Path, one: Examined) -> None:
@@ -39,11 +42,15 @@ def pictures_of(one: Examined) -> list[Picture]:
     raw, denoised = one.scene.flat[part], one.maps["denoised"][part]
     residual, spread, ratio = (one.maps[k][part] for k in ("residual", "spread", "spread_over_signal"))
     grey, made = auto_levels(raw), auto_levels(denoised)
+    smooth, left = (ndi.gaussian_filter(i, SMOOTH * one.scene.diameter, mode="reflect") for i in (raw, residual))
+    calm = auto_levels(smooth)
     blank = next(b for b in one.blanks if b.kind == "phase")
     listed = [
         ("raw", "micrograph", f"{one.scene.path.name}, raw (background removed)", raw, grey),
         ("denoised", "micrograph", "denoised: for seeing and picking", denoised, made),
         ("residual", "micrograph", "residual: raw minus denoised, grey scale of raw", residual, grey),
+        ("raw_smooth", "residual", "raw, smoothed", smooth, calm),
+        ("residual_smooth", "residual", "residual, smoothed, same grey scale", left, calm),
         ("spread", "spread", "spread of the output when the noise changes, grey values", spread, auto_levels(spread)),
         ("spread_over_signal", "spread", "the same over the local contrast, 0 black to 1 white", ratio, (0.0, 1.0)),
         ("blank_raw", "blank", "blank of random phases, grey scale of raw", blank.raw, grey),

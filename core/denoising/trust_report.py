@@ -35,6 +35,7 @@ h2{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact
 """
 GROUPS = {
     "micrograph": "The micrograph, and what was taken away",
+    "residual": "The same, smoothed for the eye",
     "spread": "Spread of the output when the noise changes",
     "particles": "Mean particle",
     "blank": "Blank test",
@@ -42,6 +43,8 @@ GROUPS = {
 GROUP_NOTES = {
     "micrograph": "Raw and residual share one grey scale. The residual should look like noise, without outlines of "
     "particles.",
+    "residual": "Gaussian low-pass of a twentieth of the diameter, one grey scale. A ring or blob on the right where a "
+    "particle is on the left is signal that was taken away.",
     "spread": "Right: over the local contrast of the denoised micrograph; white means that as much changes with the "
     "noise as is shown. It is no error bar: what a method always gets wrong, it gets wrong in every draw.",
     "particles": "One grey scale for all three. A ring or blob in the residual is signal that was taken away.",
