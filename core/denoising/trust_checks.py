@@ -18,7 +18,7 @@ from core.denoising.trust_scene import Template
 from core.denoising.trust_spread import NoiseSpread
 
 LEAST_SCORE = 0.02  # of a full particle's score: what is weaker has not been found, however silent the blank is
-SIGNAL = 0.05  # SSNR of a band in which signal is said to be seen: five times its usual error from place to place
+SIGNAL = 0.05  # SSNR of a band in which signal is said to be seen: a judgement, above the error of a band
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from core.physics.fourier import rfft2, shell_average
 SILENT = 1e-6  # of the raw deviation: 120 dB, the most that is stated
 MOST_GRID = 600  # boxes that stand for a whole micrograph
 LEAST_OWN = 0.1  # power of particles over noise in a band: below it their share is not measurable
+LOWEST = 1.0  # cycles a box: with a Hann window and the mean taken off, the first shell is usable
 AT_ONCE = 64  # boxes that are transformed together
 
 
@@ -102,7 +103,7 @@ def measure_residual(scene: Scene, denoised: np.ndarray) -> Residual:
 
 def _bands(box: int) -> list[tuple[np.ndarray, float]]:
     """For each band: which shells (b // 2 + 1,) belong to it, and its middle frequency in cycles/px."""
-    edges = band_edges(box)
+    edges = np.concatenate([[LOWEST], band_edges(box)])  # an empty place is smaller than a particle: each shell counts
     shells = np.arange(box // 2 + 1)
     bands = []
     for low, high in itertools.pairwise(edges):
