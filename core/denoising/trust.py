@@ -125,7 +125,8 @@ def judge(examined: Sequence[Examined], template: Template, draws: int = DRAWS, 
         checks.check_suppression(residuals, nothing),
         checks.check_signal(residuals),
     ]
-    verdict = worst(*(c.verdict for c in found))
+    colours: list[Verdict] = [c.verdict for c in found]
+    verdict = worst(*colours)
     return Trust(verdict, _reason(found, verdict), tuple(found), _missing(examined), _curves(residuals, halves), mean)
 
 

@@ -101,7 +101,8 @@ def check_amplitude(levels: Sequence[Sequence[Injected]], source: str) -> Check:
     if not levels:
         return _no_room("amplitude", title, unit)
     found = [trust_injection.recovery(parts) for parts in zip(*levels, strict=True)]
-    verdict = worst(*(LIMITS[f"amplitude_{r.level:g}"].verdict(r.amplitude) for r in found))
+    colours: list[Verdict] = [LIMITS[f"amplitude_{r.level:g}"].verdict(r.amplitude) for r in found]
+    verdict = worst(*colours)
     full = found[0]
     faint = ", ".join(f"{r.amplitude:.2f} at {r.level:g} of the contrast" for r in found[1:])
     reason = (

@@ -24,11 +24,9 @@ class Limit:
 
     def verdict(self, value: float) -> Verdict:
         """The colour of a value."""
-        for colour in ("green", "amber"):
-            low, high = getattr(self, colour)
-            if low <= value <= high:
-                return colour
-        return "red"
+        if self.green[0] <= value <= self.green[1]:
+            return "green"
+        return "amber" if self.amber[0] <= value <= self.amber[1] else "red"
 
 
 LIMITS: dict[str, Limit] = {
@@ -74,4 +72,8 @@ LIMITS: dict[str, Limit] = {
 
 def worst(*verdicts: Verdict) -> Verdict:
     """The most serious of several; info when there is none."""
-    return max(verdicts, key=ORDER.__getitem__, default="info")
+    found: Verdict = "info"
+    for verdict in verdicts:
+        if ORDER[verdict] > ORDER[found]:
+            found = verdict
+    return found

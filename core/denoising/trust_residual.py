@@ -139,8 +139,9 @@ def bands(spectra: Spectra) -> list[Band]:
         particles = None if spectra.residual_particles is None else ratio(spectra.residual_particles)
         everywhere, empty = ratio(spectra.everywhere) - 1.0, ratio(spectra.residual_empty)
         own = None if spectra.raw_particles is None else ratio(spectra.raw_particles) - 1.0
-        known = particles is not None and own is not None and own > LEAST_OWN
-        removed = (particles - empty) / own if known else None
+        removed = None
+        if particles is not None and own is not None and own > LEAST_OWN:
+            removed = (particles - empty) / own
         out.append(Band(frequency, 1.0 / frequency, everywhere, empty, particles, removed))
     return out
 

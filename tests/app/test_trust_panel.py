@@ -110,7 +110,7 @@ def test_it_fits_wide_and_narrow_in_both_themes(qtbot, panel, folder, mode):
     panel.resize(620, 700)
     qtbot.waitUntil(lambda: panel._split.direction() == QBoxLayout.Direction.TopToBottom)
     qtbot.wait(50)
-    assert panel.body.width() <= panel.scroll.viewport().width()
+    assert panel.body.width() <= panel.area.viewport().width()
     assert panel.grab().width() >= 620
 
 
