@@ -37,7 +37,7 @@ LIMITS: dict[str, Limit] = {
     # Without picks: invented peaks per square diameter of empty ice. Judgement: particles of a good micrograph fill
     # about a tenth of these squares, so this is the line above.
     "invented_per_square": Limit((0, 0.001), (0, 0.01)),
-    # Spread on a blank over spread in particles. Green is the bar (0.3). Measured: raw 0.97, Gaussian 30 A 0.52, Wiener
+    # Spread on a blank over spread in particles. Green is the bar (0.3). Measured: raw 0.97, Gaussian 30 A 0.53, Wiener
     # 0.24; from 1.05 on the blank shows more contrast than the particles do, which raw data do not.
     "blank_over_particle": Limit((0, 0.30), (0, 1.05)),
     # Share of the blank's own spread that is left, where there are no picks: same limits, raw data are at 1.
@@ -50,8 +50,8 @@ LIMITS: dict[str, Limit] = {
     "amplitude_0.25": Limit((0.50, 1.50), (-INF, INF)),
     # Hit rate at half contrast, method minus raw. Green is the bar (no more than 5 % below raw); amber: judgement.
     "faint_hits": Limit((-0.05, INF), (-0.25, INF)),
-    # Share of the mean particle left in the residual, with its sign. Green is the bar (0.15). Measured: Gaussian of
-    # 4 px 0.23, of 8 px 0.47, of 12 px 0.72, a network alone 0.33: amber ends where a ring is visibly blurred.
+    # Share of the mean particle left in the residual, with its sign. Green is the bar (0.15). Measured: Gaussian of 15 A
+    # 0.05, 30 A 0.19, Wiener 0.38, Gaussian of 60 A, which visibly blurs the ring, 0.52.
     "left": Limit((-0.15, 0.15), (-0.40, 0.40)),
     # Highest band of residual power at particles over empty places' raw power: above 1.05 signal was taken away.
     # Never red by itself: the mean particle says how much.
@@ -64,7 +64,7 @@ LIMITS: dict[str, Limit] = {
     # Calmer background, dB. Below 1 dB nothing happened (judgement). Never red: it harms nobody.
     "suppression_db": Limit((1.0, INF), (-INF, INF)),
     # Spread over noise draws over local contrast, median inside particles. At 0.5 three quarters of the local power
-    # are the same in every draw; beyond raw data (1) the method makes the noise stronger. Measured: Gaussian 30 A 0.48,
+    # are the same in every draw; beyond raw data (1) the method makes the noise stronger. Measured: Gaussian 30 A 0.49,
     # raw 0.96.
     "noise_spread": Limit((0, 0.50), (0, 1.05)),
 }
