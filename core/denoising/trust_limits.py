@@ -50,7 +50,7 @@ LIMITS: dict[str, Limit] = {
     "amplitude_0.25": Limit((0.50, 1.50), (-INF, INF)),
     # Hit rate at half contrast, method minus raw. Green is the bar (no more than 5 % below raw); amber: judgement.
     "faint_hits": Limit((-0.05, INF), (-0.25, INF)),
-    # Share of the mean particle left in the residual, with its sign. Green is the bar (0.15). Measured: Gaussian of 15 A
+    # Share of the mean particle left in the residual, with its sign. Green is the bar (0.15). Measured: Gaussian 15 A
     # 0.05, 30 A 0.19, Wiener 0.38, Gaussian of 60 A, which visibly blurs the ring, 0.52.
     "left": Limit((-0.15, 0.15), (-0.40, 0.40)),
     # Highest band of residual power at particles over empty places' raw power: above 1.05 signal was taken away.
