@@ -55,7 +55,8 @@ METHODS = {
             ("topaz", "denoise", "{micrographs}", "-o", "{output}", "-d", "-1", "-j", "1"),), "topaz"),
         Method("quick", "Vitreous Quick", (FORWARD, (*TRAIN, "--mode", "quick"), NETWORK), "--mode"),
         Method("quality", "Vitreous Quality", (FORWARD, (*TRAIN, "--mode", "quality"), NETWORK), "--mode"),
-        Method("scratch", "Vitreous from scratch", (FORWARD, (*TRAIN, "--mode", "scratch", "--minutes", "{minutes}"), NETWORK)),
+        Method("scratch", "Vitreous from scratch", (
+            FORWARD, (*TRAIN, "--mode", "scratch", "--minutes", "{minutes}"), NETWORK)),
         Method("cryoddm", "CryoDDM (as published)", (
             (*FORWARD, "--method", "cryoddm"), (*TRAIN, "--minutes", "{minutes}"), NETWORK)),
     )

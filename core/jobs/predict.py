@@ -73,7 +73,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
     rank = this_rank()
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params, micrographs)
+    method, identity = make_method(params, micrographs)
     _check_targets(params, targets)
     if rank.number == 0:
         _check_noise(params, ctx, method, micrographs)
@@ -185,7 +185,7 @@ def _told(
     }
 
 
-def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
+def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 

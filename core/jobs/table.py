@@ -36,6 +36,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "PickParticlesParams",
         "Find particles on denoised or raw micrographs.",
     ),
+    "trust": (
+        "core.jobs.trust",
+        "TrustParams",
+        "Check on your own micrographs what a denoiser keeps, loses and invents.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
