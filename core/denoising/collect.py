@@ -6,6 +6,7 @@ sigmas, is what training reads. Memory is one micrograph plus the (small, capped
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from core.denoising.canonical import Canonical, canonical_diameter, crop, fine_sigma
 
 MOST_CANONICAL_BYTES = 400_000_000  # of particle crops, and again of noise crops, kept for training
+CROP_MULTIPLE = 32  # px, core.denoising.unet.MULTIPLE
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,13 @@ def _crops(canonical: Canonical, xy: np.ndarray, size: int) -> list[np.ndarray]:
 def crop_sizes(diameter_px: float, noise_box: int) -> tuple[int, int, int]:
     """Raw particle crop, canonical particle crop, canonical noise crop (px).
 
-    A particle crop spans two diameters, so that fringes and a rim of background are in it.
+    A particle crop spans two diameters, so that fringes and a rim of background are in it; the canonical one is
+    rounded up to a size that the network takes.
     """
     canonical = canonical_diameter(diameter_px)
     raw = 2 * round(diameter_px)
-    return raw, max(32, 16 * int(2 * canonical / 16)), int(noise_box * canonical / diameter_px)
+    side = CROP_MULTIPLE * max(1, math.ceil(2 * canonical / CROP_MULTIPLE - 1e-9))
+    return raw, side, int(noise_box * canonical / diameter_px)
 
 
 def disc(size: int, radius: float) -> np.ndarray:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from core.denoising.blend import signal_spectrum
+from core.denoising.collect import CROP_MULTIPLE as MULTIPLE
 from core.denoising.pairs import CROP, PairMaker, Recipe
 from core.errors import InputError
 from core.io.atomic import atomic_path
@@ -65,6 +66,8 @@ class TrainingSet:
         sizes = {"particles": self.particles.ndim, "noise": self.noise.ndim}
         if set(sizes.values()) != {3} or not len(self.particles) or len(self.noise) != len(self.group):
             raise ValueError("its crops do not fit together")
+        if self.particles.shape[-1] < MULTIPLE:
+            raise ValueError("its particle crops are too small")
         if not (np.isfinite(self.particles).all() and np.isfinite(self.noise).all()):
             raise ValueError("its crops hold values that are not numbers")
         needed = (self.method, self.recipe, self.log_snr, self.manifest["pairs_per_epoch"], self.manifest["seed"])

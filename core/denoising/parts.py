@@ -103,6 +103,8 @@ def finish(image: np.ndarray, canonical: Canonical, parts: Parts, sigma: float, 
     composed = parts.compose(keep)
     tail = _tail(parts, composed) * min(keep / BALANCE, 1.0)
     shown = parts.shown(keep)
+    if canonical.valid is not None:
+        shown = np.where(canonical.valid, shown, np.float32(0))
     if tail <= 0 or canonical.image.shape == canonical.padded:
         return canonical.restore(composed * np.float32(sigma))
     out = canonical.restore(composed * np.float32(sigma) - np.float32(tail) * shown * canonical.image)

@@ -22,7 +22,7 @@ from torch import Tensor
 from core.compute.devices import reduced_precision
 from core.denoising.collect import disc, radial_mean
 from core.denoising.pairs import Batch
-from core.denoising.unet import UNet
+from core.denoising.unet import MULTIPLE, UNet
 
 POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
 GATE_WEIGHT = 0.5  # of the presence loss beside the denoising loss
@@ -74,11 +74,13 @@ class StructuralLoss:
     """TSLM on the raw particle crops of s1: (n, s, s), canonical, noise sigmas, centred at s // 2."""
 
     def __init__(self, particles: np.ndarray, diameter: float, log_snr: float, device: torch.device) -> None:
-        side = particles.shape[-1] - particles.shape[-1] % 16
-        self.crops = particles[:, :side, :side]
+        side = particles.shape[-1] - particles.shape[-1] % MULTIPLE
+        first = particles.shape[-1] // 2 - side // 2
+        inner = slice(first, first + side)
+        self.crops = particles[:, inner, inner]
         self.log_snr, self.device = log_snr, device
         template = radial_mean(particles.mean(axis=0)) * disc(particles.shape[-1], 0.7 * diameter)
-        template = template[:side, :side]
+        template = template[inner, inner]
         self.template = torch.from_numpy(template / max(float((template**2).sum()), 1e-12)).to(device)
 
     def removed(self, net: UNet, crops: np.ndarray) -> Tensor:

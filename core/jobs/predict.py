@@ -36,10 +36,11 @@ class PredictParams(Params):
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
-        0.8,
+        0.5,
         ge=0,
         le=1,
-        description="Share of low-pass filtered raw detail kept where the network sees particles.",
+        description="0: the network alone; 0.5: the balance of raw data and network measured in training; "
+        "1: linearly filtered raw data.",
         json_schema_extra=ui(label="Keep raw detail"),
     )
     noise: Path | None = Field(
@@ -57,6 +58,12 @@ class PredictParams(Params):
     device: str = Field("auto", description="auto, cpu, or cuda:0.")
     dtype: Literal["float32", "float16"] = Field("float32", description="Number format of the output files.")
     overwrite: bool = Field(False, description="Denoise again what the output folder already holds.")
+    parts: bool = Field(
+        True,
+        description="Keep what the network answered in the folder parts, so that another share of raw detail "
+        "does not need it again.",
+        json_schema_extra=ui(advanced=True, label="Keep the pieces"),
+    )
 
 
 def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params, micrographs)
+    method, identity = _method(params, micrographs, targets)
     _check_targets(params, targets)
     with exclusive(params.output):
         _check_earlier(params, targets, identity)
@@ -150,7 +157,9 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
+def _method(
+    params: PredictParams, micrographs: list[Path], targets: dict[Path, Path]
+) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 
@@ -171,14 +180,15 @@ def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dic
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
     from core.denoising.model import load_denoiser
-    from core.denoising.predict import Network
+    from core.denoising.predict import Network, parts_file
 
     path = absolute(Path(params.model))
     device = choose_device(params.device)
     denoiser = load_denoiser(path, device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
-    return Network(denoiser, params.keep_raw, Workers(device)), identity
+    parts_of = (lambda source: parts_file(targets[source])) if params.parts else None
+    return Network(denoiser, params.keep_raw, Workers(device), parts_of, digest), identity
 
 
 def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:

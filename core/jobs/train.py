@@ -201,6 +201,12 @@ def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.de
     if params.start is None and from_nothing:
         return UNet().on(device), ""
     path = params.start or GENERIC_PATH
+    if params.start is None and not path.is_file():
+        raise InputError(
+            f"The generic model that --mode {params.mode} starts from is missing ({path}).",
+            "Use --mode scratch, or give a model with --start.",
+            path,
+        )
     loaded = load_model(path, device)
     return loaded.net.train().requires_grad_(True), path.parent.name + "/" + path.name
 
