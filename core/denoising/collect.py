@@ -101,13 +101,22 @@ class Collected:
             sigma = float(np.std(patches))
             self.calibration.append(sigma / fine)
         else:
-            sigma = fine * float(np.median(self.calibration or [1.0]))
+            sigma = fine * self.ratio
         sigma = max(sigma, 1e-12)
         self.sigmas[name] = sigma
         self._keep(self.noise, [p / sigma for p in patches], self.noise_size)
         self.group += [number] * (len(self.noise) - len(self.group))
         cut = _crops(canonical, particles, self.particle_size)
         self._keep(self.particles, [p / sigma for p in cut], self.particle_size)
+
+    @property
+    def ratio(self) -> float:
+        """Sigma of empty patches over fine sigma, so far."""
+        return float(np.median(self.calibration or [1.0]))
+
+    def empty_crops(self, canonical: Canonical, xy: np.ndarray) -> list[np.ndarray]:
+        """Noise crops of a canonical image at positions (n, 2) x, y of the input, in its units; nothing is kept."""
+        return _crops(canonical, xy, self.noise_size)
 
     def _keep(self, store: list[np.ndarray], crops: list[np.ndarray], size: int) -> None:
         room = MOST_CANONICAL_BYTES // (2 * size * size) - len(store)

@@ -41,6 +41,11 @@ def denoising_loss(
 
     Every noise level counts about the same, and a field whose contamination is far stronger than any signal cannot
     drown the others.
+
+    The target may be the other frame half, with noise n of its own (Noise2Noise). The error power of a field is then
+    |f - s|^2 - 2 <f - s, n> + |n|^2; f has not seen n, so the middle term is 0 on average and the last one is the same
+    for every f. The logarithm weighs each field by 1 / (error + power), which depends on n by about one part in a
+    hundred (means over 128 x 128 px). The best f is that of the clean target; a step towards it is smaller and noisier.
     """
     power = target.square().mean((1, 2, 3))
     error = (output - target).square().mean((1, 2, 3))

@@ -157,9 +157,7 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(
-    params: PredictParams, micrographs: list[Path], targets: dict[Path, Path]
-) -> tuple[Method, dict[str, Any]]:
+def _method(params: PredictParams, micrographs: list[Path], targets: dict[Path, Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 
