@@ -77,6 +77,10 @@ class DataSet:
                 rows["rlnCoordinateY"].append(float(y))
         write_star(self.star, "particles", rows)
 
+    def simulated(self, shape: tuple[int, int], centres: np.ndarray, seed: int) -> np.ndarray:
+        """Another micrograph of the same particles, with noise of its own."""
+        return simulated_micrograph(shape, centres, self.diameter, seed)
+
     @property
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("*.mrc"))
@@ -103,3 +107,22 @@ def training_set(data: DataSet, run_job: Runner) -> Path:
     )
     assert done["exit_code"] == 0, done
     return output
+
+
+@pytest.fixture
+def generic(tmp_path: Path) -> Path:
+    """A small stand-in for the shipped generic model: random weights, quick sums."""
+    import torch
+
+    from core.denoising.model import GENERIC, Facts, save_denoiser
+    from core.denoising.unet import UNet
+
+    torch.manual_seed(5)
+    net = UNet((8, 8, 8, 8))
+    torch.nn.init.normal_(net.head.weight, std=0.02)
+    facts = Facts(
+        method=GENERIC, widths=net.widths, particle_diameter_px=32.0, pixel_size_a=None, canonical_diameter=32.0,
+        calibration=1.0, sign=1.0, snr=0.12, steps=1, val_loss=1.0,
+    )  # fmt: skip
+    save_denoiser(tmp_path / "generic/generic.safetensors", net.state_dict(), facts)
+    return tmp_path / "generic/generic.safetensors"
