@@ -36,7 +36,7 @@ PRESENCE_FROM, PRESENCE_TO = 0.25, 0.6  # of the in-particle rms: no particle be
 FOCUS_SHARE, FOCUS_WIDTH = 0.7, 2.5  # of the pairs lie within this factor of the user's SNR
 TILT_GENERIC, TILT_SHAPED = (-0.4, 1.0), (-0.25, 0.25)  # exponents: spectra of real particles differ
 SHAPING_RANGE = (0.2, 4.0)
-SHAPING_ROUNDS = 3
+SHAPING_ROUNDS, SHAPING_FIELDS = 3, 24
 UNKNOWN = -1.0  # presence, where nobody knows it
 
 
@@ -234,7 +234,7 @@ def shape_to(spectrum: np.ndarray, noise: np.ndarray, maker: PairMaker) -> tuple
     last = int(unknown[unknown > 4][0]) if (unknown > 4).any() else len(shaping)
     for _ in range(SHAPING_ROUNDS):
         trial.recipe = replace(maker.recipe, shaping=tuple(shaping))
-        given = library_spectrum(trial, draws=64)
+        given = library_spectrum(trial, draws=SHAPING_FIELDS)
         shares = [s / s[1:].sum() for s in (np.maximum(spectrum, 0.0), given)]
         shaping = shaping * np.sqrt(shares[0] / np.maximum(shares[1], 1e-9))
         shaping[last:] = shaping[last - 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,6 @@ class DataSet:
                 rows["rlnCoordinateY"].append(float(y))
         write_star(self.star, "particles", rows)
 
-    def simulated(self, shape: tuple[int, int], centres: np.ndarray, seed: int) -> np.ndarray:
-        """Another micrograph of the same particles, with noise of its own."""
-        return simulated_micrograph(shape, centres, self.diameter, seed)
-
     @property
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("*.mrc"))
@@ -91,22 +88,31 @@ def data(tmp_path: Path) -> DataSet:
     return DataSet(tmp_path / "data")
 
 
+def prepare(folder: Path) -> DataSet:
+    """Simulated micrographs with noise boxes, and a finished forward run on them in `training-set` beside them."""
+    data = DataSet(folder)
+    values = {"micrographs": [data.folder], "particles": data.star}
+    forward = values | {"noise": data.noise, "particle_diameter": data.diameter, "output": folder / "training-set"}
+    jobs = [("pick-noise", values | {"box_size": 24, "output": data.noise, "seed": 1}), ("forward", forward)]
+    for job, parameters in jobs:
+        done = Runner(folder / "runs")(job, **parameters)
+        assert done["exit_code"] == 0, done
+    return data
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: forward takes seconds."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder
+
+
 @pytest.fixture
-def training_set(data: DataSet, run_job: Runner) -> Path:
-    """A finished forward run on the simulated micrographs."""
-    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise, seed=1)
-    assert done["exit_code"] == 0, done
-    output = data.folder.parent / "training-set"
-    done = run_job(
-        "forward",
-        micrographs=[data.folder],
-        particles=data.star,
-        noise=data.noise,
-        particle_diameter=data.diameter,
-        output=output,
-    )
-    assert done["exit_code"] == 0, done
-    return output
+def training_set(data: DataSet, prepared: Path) -> Path:
+    """A finished forward run on the simulated micrographs, this test's own copy."""
+    shutil.copy(prepared / "noise.star", data.noise)
+    return Path(shutil.copytree(prepared / "training-set", data.folder.parent / "training-set"))
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,43 +17,68 @@ from core.denoising.halves import HalfPairs, match_halves
 from core.denoising.model import load_denoiser
 from core.denoising.pairs import CROP, UNKNOWN
 from core.errors import AppError, InputError, JobStopped
+from core.io.coordinates import match_names, read_particles
 from core.io.mrc import open_mrc, write_mrc
 from core.jobs.base import EventWriter, JobContext
+from core.jobs.forward import ForwardParams
+from core.jobs.forward import run as forward
 from core.jobs.train import TrainParams, run
 
 
-@pytest.fixture
-def halves(data, run_job):
-    """Simulated halves with noise of their own; the micrographs become their mean. Returns forward's parameters."""
-    folders = [data.folder.parent / side for side in ("even", "odd")]
-    for folder in folders:
-        folder.mkdir()
-    for i, file in enumerate(data.files):
-        shape = open_mrc(file).shape
-        pair = [data.simulated(shape, data.particles[file.name], 100 * side + i) for side in (1, 2)]
-        for folder, ending, image in zip(folders, ("_EVN", "_odd"), pair, strict=True):
-            write_mrc(folder / f"{file.stem}{ending}.mrc", image, 2.5)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, prepared):
+    """Simulated halves with noise of their own, their means as micrographs, and the training set: made once."""
+    folder = tmp_path_factory.mktemp("halves")
+    shutil.copytree(prepared / "micrographs", folder / "micrographs")
+    for name in ("particles.star", "noise.star"):
+        shutil.copy(prepared / name, folder / name)
+    positions = read_particles(folder / "particles.star")
+    for i, file in enumerate(sorted((folder / "micrographs").glob("*.mrc"))):
+        shape, centres = open_mrc(file).shape, match_names(positions, [file])[file]
+        pair = [simulated(shape, centres, 100 * side + i) for side in (1, 2)]
+        for side, ending, image in zip(("even", "odd"), ("_EVN", "_odd"), pair, strict=True):
+            write_mrc(folder / side / f"{file.stem}{ending}.mrc", image, 2.5)
         write_mrc(file, (pair[0] + pair[1]) / 2, 2.5)
-    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise, seed=1)
-    assert done["exit_code"] == 0, done
+    run_dir = folder / "run"
+    run_dir.mkdir()
+    params = ForwardParams.parse(parameters(folder))
+    result = forward(params, JobContext(run_dir, EventWriter(run_dir), lambda: False))
+    assert result["half_pairs"] > 4
+    assert "frame halves" in result["summary"]
+    return folder
+
+
+def parameters(folder):
     return {
-        "micrographs": [data.folder],
-        "particles": data.star,
-        "noise": data.noise,
+        "micrographs": [folder / "micrographs"],
+        "particles": folder / "particles.star",
+        "noise": folder / "noise.star",
         "particle_diameter": 24,
-        "output": data.folder.parent / "set",
-        "even": [folders[0]],
-        "odd": [folders[1]],
+        "output": folder / "training-set",
+        "even": [folder / "even"],
+        "odd": [folder / "odd"],
     }
 
 
+def simulated(shape, centres, seed):
+    """Dark discs on white noise of sigma 20 grey values, on a slope."""
+    image = np.random.default_rng(seed).standard_normal(shape)
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    for x, y in centres:
+        image -= 0.9 / (1 + np.exp((np.hypot(xx - x, yy - y) - 12) / 1.5))
+    return (500 + 20 * image + 0.02 * xx).astype(np.float32)
+
+
 @pytest.fixture
-def half_set(halves, run_job):
-    done = run_job("forward", **halves)
-    assert done["exit_code"] == 0, done
-    assert done["result"]["half_pairs"] > 4
-    assert "frame halves" in done["result"]["summary"]
-    return halves["output"]
+def halves(made, tmp_path):
+    """This test's own copy of micrographs and halves; what forward is asked for."""
+    shutil.copytree(made, tmp_path / "mine", ignore=shutil.ignore_patterns("training-set", "run"))
+    return parameters(tmp_path / "mine")
+
+
+@pytest.fixture
+def half_set(made, tmp_path):
+    return Path(shutil.copytree(made / "training-set", tmp_path / "set"))
 
 
 def test_pairs_share_the_signal_and_not_the_noise(half_set):
@@ -71,7 +98,7 @@ def test_pairs_share_the_signal_and_not_the_noise(half_set):
     assert np.corrcoef(even.ravel(), odd.ravel())[0, 1] > 0.02  # the particles
 
 
-def test_noise_of_the_halves_does_not_correlate_at_any_scale(halves, data, run_job):
+def test_noise_of_the_halves_does_not_correlate_at_any_scale(halves, run_job):
     """Without particles nothing is shared, coarse structure included: the halves are flattened one by one."""
     rng = np.random.default_rng(7)
     for folder in (*halves["even"], *halves["odd"]):
@@ -134,8 +161,8 @@ def test_a_short_training_runs_resumes_exactly_and_says_what_it_was(half_set, ge
     assert scratch["started_from"] == ""
 
 
-def test_light_particles_are_turned_dark_in_both_halves(halves, data, run_job):
-    for folder in (data.folder, *halves["even"], *halves["odd"]):
+def test_light_particles_are_turned_dark_in_both_halves(halves, run_job):
+    for folder in (*halves["micrographs"], *halves["even"], *halves["odd"]):
         for file in folder.glob("*.mrc"):
             write_mrc(file, 1000 - np.asarray(open_mrc(file)), 2.5)
     done = run_job("forward", **halves)
@@ -145,7 +172,7 @@ def test_light_particles_are_turned_dark_in_both_halves(halves, data, run_job):
     assert max(dark) < 0  # the tail of the particles lies on the dark side
 
 
-def spoil(halves, data, what):
+def spoil(halves, what):
     """Change one half so that it no longer belongs to its micrograph."""
     odd = sorted(halves["odd"][0].glob("*.mrc"))[0]
     image = np.asarray(open_mrc(odd)).copy()
@@ -172,8 +199,8 @@ def spoil(halves, data, what):
         ("twice", "two halves"),
     ],
 )
-def test_halves_that_do_not_fit_are_one_sentence(halves, data, run_job, what, word):
-    odd = spoil(halves, data, what)
+def test_halves_that_do_not_fit_are_one_sentence(halves, run_job, what, word):
+    odd = spoil(halves, what)
     done = run_job("forward", **halves)
     assert done["exit_code"] == 3, done
     assert word in done["message"]
@@ -182,7 +209,7 @@ def test_halves_that_do_not_fit_are_one_sentence(halves, data, run_job, what, wo
     assert not (halves["output"] / "manifest.json").exists()
 
 
-def test_both_halves_or_none_and_not_with_cryoddm(halves, data, run_job):
+def test_both_halves_or_none_and_not_with_cryoddm(halves, run_job):
     done = run_job("forward", **(halves | {"odd": ()}))
     assert done["exit_code"] == 2
     assert "--even" in done["message"]
@@ -191,8 +218,9 @@ def test_both_halves_or_none_and_not_with_cryoddm(halves, data, run_job):
     assert "CryoDDM" in done["message"]
     done = run_job("forward", **(halves | {"odd": halves["even"]}))
     assert done["exit_code"] == 2
+    files = sorted(halves["micrographs"][0].glob("*.mrc"))
     with pytest.raises(InputError, match="named like"):
-        match_halves([data.files[0]], [data.files[0]], [data.files[1]], None)
+        match_halves([files[0]], [files[0]], [files[1]], None)
 
 
 @pytest.mark.parametrize("change", [{"snr": None}, {"snr": 0.0}, {}])

@@ -127,7 +127,7 @@ def test_keep_goes_from_the_network_over_the_blend_to_the_linear_filter():
     opened = parts.gate == 1
     assert opened.any()
     np.testing.assert_allclose(parts.compose(0.0), parts.gate * parts.network, atol=1e-6)
-    np.testing.assert_array_equal(parts.compose(BALANCE)[opened], parts.blend[opened])
+    np.testing.assert_allclose(parts.compose(BALANCE)[opened], parts.blend[opened], atol=1e-6)
     np.testing.assert_allclose(parts.compose(1.0), parts.linear, atol=1e-6)
     shut = parts.gate == 0
     np.testing.assert_allclose(parts.compose(BALANCE)[shut], FLOOR * parts.linear[shut], atol=1e-6)
@@ -197,7 +197,7 @@ def test_the_result_has_the_inputs_units_background_and_shape(shape, keep):
     assert out.shape == image.shape
     assert out.dtype == np.float32
     assert np.isfinite(out).all()
-    assert abs(float(out.mean() - image.mean())) < 2
+    assert abs(float(out.mean() - image.mean())) < 5  # a quarter of the noise
     assert out.std() < 1.2 * image.std()
     if keep:
         assert np.corrcoef(out.ravel(), image.ravel())[0, 1] > 0.3

@@ -121,9 +121,9 @@ def test_presence_is_one_inside_particles_and_zero_in_empty_fields(maker):
 def test_shaped_particles_have_the_asked_spectrum(library):
     maker = PairMaker(library, None, None, Recipe(32.0, (3.75, 3.75), 0.07, 1.8, seed=5))
     shells = np.linspace(0, 0.5, 65)
-    asked = pairs.library_spectrum(maker, draws=64) / (1 + (shells / 0.1) ** 2)
+    asked = pairs.library_spectrum(maker) / (1 + (shells / 0.1) ** 2)
     maker.recipe = replace(maker.recipe, shaping=pairs.shape_to(asked, np.full(65, 1e-9), maker))
-    given = pairs.library_spectrum(maker, draws=128)
+    given = pairs.library_spectrum(maker, draws=48)
     band = slice(3, 33)  # 1/43 to 1/4 cycles/px
     ratio = (given / asked)[band]
     ratio = ndi.gaussian_filter1d(ratio / np.median(ratio), 2.0)
