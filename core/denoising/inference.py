@@ -53,19 +53,15 @@ def run_network(
 
 
 def _tiles(height: int, width: int) -> Iterator[tuple[int, int, int, int]]:
-    """Top, left, height and width. Tiles begin at multiples of MULTIPLE: the network's coarse grids then agree."""
-    step = (TILE - OVERLAP) // MULTIPLE * MULTIPLE
-
-    def spans(n: int) -> list[tuple[int, int]]:
+    def starts(n: int) -> list[int]:
         if n <= TILE:
-            return [(0, n)]
-        count = 1 + -(-(n - TILE) // step)
-        starts = [i * (n - TILE) // (count - 1) // MULTIPLE * MULTIPLE for i in range(count)]
-        return [(start, TILE) for start in starts[:-1]] + [(starts[-1], n - starts[-1])]
+            return [0]
+        count = -(-(n - OVERLAP) // (TILE - OVERLAP))
+        return [round(i * (n - TILE) / (count - 1)) for i in range(count)]
 
-    for top, h in spans(height):
-        for left, w in spans(width):
-            yield top, left, h, w
+    for top in starts(height):
+        for left in starts(width):
+            yield top, left, min(TILE, height), min(TILE, width)
 
 
 def _margins(h: int, w: int) -> list[tuple[int, int]]:

