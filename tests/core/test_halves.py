@@ -148,7 +148,7 @@ def test_a_short_training_runs_resumes_exactly_and_says_what_it_was(half_set, ge
     assert facts.method == HALVES == "noise2noise on frame halves"
     events = [json.loads(line) for line in (tmp_path / "run-whole/events.jsonl").read_text().splitlines()]
     assert {e["name"] for e in events if e["kind"] == "metric"} >= {"loss_halves", "val_loss"}
-    left = iter(range(12))
+    left = iter(range(7))
     with pytest.raises(JobStopped):
         train(half_set, tmp_path / "parts", start=generic, stop=lambda: next(left, None) is None)
     step = json.loads((tmp_path / "parts/checkpoint.json").read_text())["step"]
