@@ -1,5 +1,6 @@
 """The noise model: contaminated boxes out, clean ones kept, no alarm over chance, and fingerprints of noises."""
 
+import gzip
 import json
 import math
 from pathlib import Path
