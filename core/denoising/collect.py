@@ -6,7 +6,6 @@ sigmas, is what training reads. Memory is one micrograph plus the (small, capped
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +135,7 @@ def crop_sizes(diameter_px: float, noise_box: int) -> tuple[int, int, int]:
     """
     canonical = canonical_diameter(diameter_px)
     raw = 2 * round(diameter_px)
-    side = CROP_MULTIPLE * max(1, math.ceil(2 * canonical / CROP_MULTIPLE - 1e-9))
+    side = CROP_MULTIPLE * max(1, round(2 * canonical / CROP_MULTIPLE + 0.499))
     return raw, side, int(noise_box * canonical / diameter_px)
 
 

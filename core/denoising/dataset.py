@@ -124,8 +124,9 @@ class TrainingSet:
     @property
     def recipe(self) -> Recipe:
         """What pairs are drawn from."""
-        values = dict(self.manifest["recipe"])
-        return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        stored = dict(self.manifest["recipe"])
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        return Recipe(**values)
 
     @property
     def log_snr(self) -> float:

@@ -61,7 +61,7 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
     """Measure a network on the training set's own empty patches and raw particles."""
     level = structural.log_snr
     if data.method == "cryoddm":  # as published: the network's output is the result
-        return _as_published(net, data, structural)
+        return _as_published(net, structural)
     blend = fit_blend(_known_signals(net, data, level, structural.device))
     wiener = data.wiener()
     if wiener is not None:
@@ -84,13 +84,14 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
     )
 
 
-def _as_published(net: UNet, data: TrainingSet, structural: StructuralLoss) -> Response:
-    """The network alone, everywhere: its log odds are never trained and stay 0, which this gate leaves open."""
+def _as_published(net: UNet, structural: StructuralLoss) -> Response:
+    """The network alone, everywhere: its log odds are never trained and stay 0, which this gate leaves open.
+
+    The scheme has no linear filter: beyond the balance the raw data come in as they are.
+    """
     nothing = np.zeros(SHELLS, np.float32)
-    wiener = data.wiener()
-    linear = nothing + 1 if wiener is None else wiener.astype(np.float32)
     removed = structural.whole(net)
-    return Response(Blend(nothing, nothing + 1, linear), Gate(-2.0, -1.0), 0.0, removed, removed)
+    return Response(Blend(nothing, nothing + 1, nothing + 1), Gate(-2.0, -1.0), 0.0, removed, removed)
 
 
 def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:

@@ -329,7 +329,7 @@ def test_constant_images_and_models_that_are_no_numbers_are_refused(data, model,
     assert done["exit_code"] == 3
     assert "flat.mrc" in done["message"]
     net = UNet((8, 8, 8, 8))
-    torch.nn.init.constant_(net.head.bias, float("nan"))
+    torch.nn.init.constant_(net.head.bias, float("nan"))  # type: ignore[arg-type]
     save_denoiser(tmp_path / "nan.safetensors", net.state_dict(), facts())
     save_denoiser(tmp_path / "odd.safetensors", UNet((8, 8, 8, 8)).state_dict(), facts(snr=0.0))
     for name in ("nan.safetensors", "odd.safetensors"):

@@ -119,7 +119,7 @@ def some_parts(shape=(90, 71), seed=0) -> Parts:
     rng = np.random.default_rng(seed)
     images = rng.standard_normal((3, *shape)).astype(np.float32)
     gate = np.clip(ndi.gaussian_filter(rng.standard_normal(shape), 4) * 20, 0, 1).astype(np.float32)
-    return Parts(*images, gate)
+    return Parts(images[0], images[1], images[2], gate)
 
 
 def test_keep_goes_from_the_network_over_the_blend_to_the_linear_filter():
@@ -148,7 +148,8 @@ def test_keep_moves_the_picture_without_a_jump():
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.5, 0.8, 1.0])
 def test_the_picture_is_linear_in_its_pieces(keep):
     one, two = some_parts(seed=1), some_parts(seed=2)
-    both = Parts(*(getattr(one, n) + 3 * getattr(two, n) for n in NAMES[:3]), one.gate)
+    network, blend, linear = (getattr(one, n) + 3 * getattr(two, n) for n in NAMES[:3])
+    both = Parts(network, blend, linear, one.gate)
     other = Parts(two.network, two.blend, two.linear, one.gate)
     np.testing.assert_allclose(both.compose(keep), one.compose(keep) + 3 * other.compose(keep), atol=1e-5)
 
