@@ -23,7 +23,6 @@ Step = Callable[[int, int], None]
 ASSUMED_DIAMETER_A = 150.0  # background scale of the linear filters, where no particle is known
 MOST_ENLARGED, MOST_DIAMETER = 2.0, 4096  # a micrograph is enlarged at most twice; particles up to this many px
 WIENER_BOX = 96  # px, where no patches are given
-PARTS_FOLDER = "parts"  # in the folder of the denoised micrographs
 
 
 class Method(Protocol):
@@ -155,8 +154,3 @@ def output_names(names: Mapping[Path, str], folder: Path) -> dict[Path, Path]:
             stem = stem[: -len(suffix)] if stem.lower().endswith(suffix) else stem
         out[path] = folder / f"{stem}.mrc"
     return out
-
-
-def parts_file(output: Path) -> Path:
-    """Where the pieces of the denoised micrograph `output` are kept (core/denoising/parts.py)."""
-    return output.parent / PARTS_FOLDER / f"{output.stem}.safetensors"

@@ -74,8 +74,9 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params, micrographs, targets)
+    method, identity = _method(params, micrographs)
     _check_targets(params, targets)
+    _keep_pieces(params, method, targets)
     with exclusive(params.output):
         _check_earlier(params, targets, identity)
         return _denoise_all(params, ctx, micrographs, targets, method)
@@ -157,7 +158,7 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(params: PredictParams, micrographs: list[Path], targets: dict[Path, Path]) -> tuple[Method, dict[str, Any]]:
+def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 
@@ -178,15 +179,23 @@ def _method(params: PredictParams, micrographs: list[Path], targets: dict[Path, 
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
     from core.denoising.model import load_denoiser
-    from core.denoising.predict import Network, parts_file
+    from core.denoising.predict import Network
 
     path = absolute(Path(params.model))
     device = choose_device(params.device)
     denoiser = load_denoiser(path, device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
-    parts_of = (lambda source: parts_file(targets[source])) if params.parts else None
-    return Network(denoiser, params.keep_raw, Workers(device), parts_of, digest), identity
+    return Network(denoiser, params.keep_raw, Workers(device), digest=digest), identity
+
+
+def _keep_pieces(params: PredictParams, method: Method, targets: dict[Path, Path]) -> None:
+    """Say where the pieces of each micrograph lie; only here, because a method is also run on images that are no file."""
+    from core.denoising.parts import parts_file
+    from core.denoising.predict import Network
+
+    if params.parts and isinstance(method, Network):
+        method.parts_of = lambda source: parts_file(targets[source])
 
 
 def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:
