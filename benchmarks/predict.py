@@ -47,6 +47,7 @@ def measure() -> dict[str, Any]:
     """Megapixels per CPU-second and peak memory for each particle diameter."""
     import torch
 
+    from core.denoising.blend import SHELLS
     from core.denoising.model import Facts, save_denoiser
     from core.denoising.unet import UNet
     from core.io.mrc import write_mrc
@@ -61,8 +62,8 @@ def measure() -> dict[str, Any]:
             torch.nn.init.normal_(net.head.weight, std=0.1)
             facts = Facts(
                 method="none", widths=net.widths, particle_diameter_px=float(diameter), pixel_size_a=1.0,
-                canonical_diameter=float(min(32, diameter)), calibration=1.0, sign=1.0, snr=0.5, gate_threshold=0.1,
-                steps=0, val_loss=1.0, tslm=0.0, tslm_network=0.0, blank_rms=0.0,
+                canonical_diameter=float(min(32, diameter)), calibration=1.0, sign=1.0, snr=0.5, steps=0,
+                val_loss=1.0, gate=(-0.5, 0.5), blend=((0.5,) * SHELLS,) * 3,
             )  # fmt: skip
             model = root / f"model-{diameter}.safetensors"
             save_denoiser(model, net.state_dict(), facts)

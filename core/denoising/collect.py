@@ -16,6 +16,7 @@ import numpy as np
 from core.denoising.canonical import Canonical, canonical_diameter, crop, fine_sigma
 
 MOST_CANONICAL_BYTES = 400_000_000  # of particle crops, and again of noise crops, kept for training
+CROP_MULTIPLE = 32  # px, core.denoising.unet.MULTIPLE
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,22 @@ class Collected:
             sigma = float(np.std(patches))
             self.calibration.append(sigma / fine)
         else:
-            sigma = fine * float(np.median(self.calibration or [1.0]))
+            sigma = fine * self.ratio
         sigma = max(sigma, 1e-12)
         self.sigmas[name] = sigma
         self._keep(self.noise, [p / sigma for p in patches], self.noise_size)
         self.group += [number] * (len(self.noise) - len(self.group))
         cut = _crops(canonical, particles, self.particle_size)
         self._keep(self.particles, [p / sigma for p in cut], self.particle_size)
+
+    @property
+    def ratio(self) -> float:
+        """Sigma of empty patches over fine sigma, so far."""
+        return float(np.median(self.calibration or [1.0]))
+
+    def empty_crops(self, canonical: Canonical, xy: np.ndarray) -> list[np.ndarray]:
+        """Noise crops of a canonical image at positions (n, 2) x, y of the input, in its units; nothing is kept."""
+        return _crops(canonical, xy, self.noise_size)
 
     def _keep(self, store: list[np.ndarray], crops: list[np.ndarray], size: int) -> None:
         room = MOST_CANONICAL_BYTES // (2 * size * size) - len(store)
@@ -121,11 +131,13 @@ def _crops(canonical: Canonical, xy: np.ndarray, size: int) -> list[np.ndarray]:
 def crop_sizes(diameter_px: float, noise_box: int) -> tuple[int, int, int]:
     """Raw particle crop, canonical particle crop, canonical noise crop (px).
 
-    A particle crop spans two diameters, so that fringes and a rim of background are in it.
+    A particle crop spans two diameters, so that fringes and a rim of background are in it; the canonical one is
+    rounded up to a size that the network takes.
     """
     canonical = canonical_diameter(diameter_px)
     raw = 2 * round(diameter_px)
-    return raw, max(32, 16 * int(2 * canonical / 16)), int(noise_box * canonical / diameter_px)
+    side = CROP_MULTIPLE * max(1, round(2 * canonical / CROP_MULTIPLE + 0.499))
+    return raw, side, int(noise_box * canonical / diameter_px)
 
 
 def disc(size: int, radius: float) -> np.ndarray:

@@ -5,7 +5,8 @@ s2/input.mrcs  s2/label.mrcs     a fixed sample of pairs, canonical scale, noise
 s3/noise.mrcs                    raw noise crops, input units and pixel size
 val/input.mrcs val/label.mrcs    held-out pairs, never trained on
 manifest.json                    units, normalisation, seeds, sources, schedule, recipe, and the place of every crop
-training.safetensors             particle and noise crops at the canonical scale, flattened, in noise sigmas
+training.safetensors             particle and noise crops at the canonical scale, flattened, in noise sigmas; with
+                                 frame halves also `even` and `odd`, fields of both halves at the same places
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from core.denoising.blend import signal_spectrum
+from core.denoising.collect import CROP_MULTIPLE as MULTIPLE
 from core.denoising.pairs import CROP, PairMaker, Recipe
 from core.errors import InputError
 from core.io.atomic import atomic_path
@@ -31,8 +33,10 @@ from core.physics.phantom import Library, build_library
 
 if TYPE_CHECKING:
     from core.denoising.cryoddm import CryoddmPairs
+    from core.denoising.halves import TakingTurns
 
 MANIFEST_VERSION = 2
+HALVES = "noise2noise on frame halves"  # method of a model that was trained on them, beside noise transfer
 VALIDATION_STEP = 10**8  # pairs from here on are never trained on
 
 
@@ -54,6 +58,9 @@ class TrainingSet:
             self.particles = arrays["particles"].astype(np.float32)  # (n, s, s)
             self.noise = arrays["noise"].astype(np.float32)  # (m, h, h)
             self.group = arrays["group"]  # (m,)
+            self.halves: tuple[np.ndarray, np.ndarray] | None = None  # even and odd, (k, 128, 128) each
+            if self.manifest.get("halves") is not None:
+                self.halves = arrays["even"].astype(np.float32), arrays["odd"].astype(np.float32)
             self._check()
         except (KeyError, TypeError, ValueError, IndexError) as err:
             raise InputError(
@@ -65,8 +72,18 @@ class TrainingSet:
         sizes = {"particles": self.particles.ndim, "noise": self.noise.ndim}
         if set(sizes.values()) != {3} or not len(self.particles) or len(self.noise) != len(self.group):
             raise ValueError("its crops do not fit together")
+        if self.particles.shape[-1] < MULTIPLE:
+            raise ValueError("its particle crops are too small")
         if not (np.isfinite(self.particles).all() and np.isfinite(self.noise).all()):
             raise ValueError("its crops hold values that are not numbers")
+        if self.halves is not None:
+            one, two = self.halves
+            if one.shape != two.shape or one.shape[1:] != (CROP, CROP) or not len(one):
+                raise ValueError("its frame halves do not fit together")
+            if not (np.isfinite(one).all() and np.isfinite(two).all()):
+                raise ValueError("its frame halves hold values that are not numbers")
+            if not math.isfinite(self.half_log_snr):
+                raise ValueError("the signal-to-noise ratio of its frame halves is no number")
         needed = (self.method, self.recipe, self.log_snr, self.manifest["pairs_per_epoch"], self.manifest["seed"])
         of = self.manifest["library"]
         more = (of["seed"], of["phantoms"], of["views"], of["specimens"], self.manifest["validation"]["log_snr"])
@@ -93,7 +110,7 @@ class TrainingSet:
         """What a model must know about it (core.denoising.model.Facts)."""
         of = self.manifest
         return {
-            "method": self.method,
+            "method": self.method if self.halves is None else HALVES,
             "particle_diameter_px": of["particle_diameter_px"],
             "pixel_size_a": of["pixel_size_a"],
             "canonical_diameter": self.recipe.diameter,
@@ -107,20 +124,31 @@ class TrainingSet:
     @property
     def recipe(self) -> Recipe:
         """What pairs are drawn from."""
-        values = dict(self.manifest["recipe"])
-        return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        stored = dict(self.manifest["recipe"])
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        return Recipe(**values)
 
     @property
     def log_snr(self) -> float:
         """The noise level told to the network on this data; CryoDDM's scheme knows none."""
         return 0.0 if self.method == "cryoddm" else math.log(min(max(self.manifest["snr"]["value"], 1e-3), 1e2))
 
-    def pairs(self) -> PairMaker | CryoddmPairs:
+    @property
+    def half_log_snr(self) -> float:
+        """The noise level told to the network on one frame half."""
+        return math.log(min(max(float(self.manifest["halves"]["snr"]), 1e-3), 1e2))
+
+    def pairs(self) -> PairMaker | CryoddmPairs | TakingTurns:
         """What training draws its batches from."""
         if self.method == "cryoddm":
             from core.denoising.cryoddm import CryoddmPairs
 
             return CryoddmPairs(self)
+        if self.halves is not None:
+            from core.denoising.halves import HalfPairs, TakingTurns
+
+            seed = int(self.manifest["seed"])
+            return TakingTurns(self.pair_maker(), HalfPairs(*self.halves, self.half_log_snr, seed))
         return self.pair_maker()
 
     def library(self) -> Library:
@@ -170,13 +198,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def write_working_set(folder: Path, particles: np.ndarray, noise: np.ndarray, group: np.ndarray) -> None:
-    """Write training.safetensors: crops as float16 in noise sigmas, the micrograph number of each patch."""
+def write_working_set(
+    folder: Path, particles: np.ndarray, noise: np.ndarray, group: np.ndarray, halves: dict[str, np.ndarray]
+) -> None:
+    """Write training.safetensors: crops as float16 in noise sigmas, the micrograph number of each patch.
+
+    `halves`: `even` and `odd` fields of frame halves in sigmas of one half, where there are any.
+    """
     arrays = {
         "particles": particles.astype(np.float16),
         "noise": noise.astype(np.float16),
         "group": group.astype(np.int32),
-    }
+    } | {name: np.ascontiguousarray(crops.astype(np.float16)) for name, crops in halves.items()}
     with atomic_path(folder / "training.safetensors") as partial:
         save_file(arrays, partial)
 

@@ -17,6 +17,7 @@ from core.denoising.canonical import canonical_diameter
 from core.denoising.collect import Collected, Plan, crop_sizes, micrograph_names, plan_cuts
 from core.denoising.dataset import MANIFEST_VERSION, VALIDATION_STEP, recipe_dict, write_working_set
 from core.denoising.diffusion import PRESETS, Schedule
+from core.denoising.halves import Halves, match_halves
 from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum, shape_to
 from core.errors import InputError, ParamError
 from core.images.source import list_micrographs, open_source
@@ -50,6 +51,7 @@ class Source:
     canonical_noise: int
     noise_box: int
     warnings: list[str]
+    halves: Halves  # micrograph -> its even and odd half; mostly empty
 
 
 def schedule_of(params: Any) -> Schedule:
@@ -115,8 +117,18 @@ def gather(params: Any) -> Source:
         )
     return Source(
         used, names, plan, pixel_size, canonical_diameter(params.particle_diameter), raw, canonical,
-        canonical_noise, noise_box, warnings,
+        canonical_noise, noise_box, warnings, _halves(params, used, pixel_size, warnings),
     )  # fmt: skip
+
+
+def _halves(params: Any, micrographs: list[Path], pixel_size: float | None, warnings: list[str]) -> Halves:
+    """The frame halves of the micrographs, where they are given."""
+    if params.method == "cryoddm" and (params.even or params.odd):
+        raise ParamError("--even and --odd have no place in CryoDDM's scheme.", fields=("method", "even", "odd"))
+    halves = match_halves(params.even, params.odd, micrographs, pixel_size)
+    if halves and len(halves) < len(micrographs):
+        warnings.append(f"{len(micrographs) - len(halves)} of {len(micrographs)} micrographs have no halves.")
+    return halves
 
 
 def _unused_schedule(params: Any) -> list[str]:
@@ -280,9 +292,11 @@ def write_set(
     measured: bool,
     noise_model: dict[str, Any],
     left_out: dict[int, str],  # number of a noise crop -> why training does not use it
+    paired: dict[str, np.ndarray],  # crops of the frame halves, or nothing
+    about_halves: dict[str, Any] | None,
 ) -> None:
     """Write the working set and, last of all, the manifest: a folder without it is not a training set."""
-    write_working_set(params.output, chain.particles, chain.noise, chain.group)
+    write_working_set(params.output, chain.particles, chain.noise, chain.group, paired)
     crops = [
         {"set": name, "index": i, "micrograph": source.names[c.micrograph], "x": c.x, "y": c.y}
         for name, cuts in (("s1", source.plan.particles), ("s3", source.plan.noise))
@@ -319,6 +333,7 @@ def write_set(
             "calibration": calibration,
         },
         "noise_model": noise_model,
+        "halves": about_halves,
         "contrast": "dark" if sign > 0 else "light",
         "snr": {"value": snr, "measured": measured, "how": "variance excess inside the particle disc"},
         "schedule": {

@@ -35,6 +35,7 @@ class LibrarySet:
     pairs_per_epoch = PAIRS_PER_EPOCH
     log_snr = math.log(0.12)
     particles = None  # nobody's data
+    halves = None
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder

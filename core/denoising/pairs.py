@@ -8,7 +8,8 @@ time. Contaminants are added to the input only: they are not signal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ PRESENCE_FROM, PRESENCE_TO = 0.25, 0.6  # of the in-particle rms: no particle be
 FOCUS_SHARE, FOCUS_WIDTH = 0.7, 2.5  # of the pairs lie within this factor of the user's SNR
 TILT_GENERIC, TILT_SHAPED = (-0.4, 1.0), (-0.25, 0.25)  # exponents: spectra of real particles differ
 SHAPING_RANGE = (0.2, 4.0)
+SHAPING_ROUNDS, SHAPING_FIELDS = 3, 24
 UNKNOWN = -1.0  # presence, where nobody knows it
 
 
@@ -224,12 +226,17 @@ def shape_to(spectrum: np.ndarray, noise: np.ndarray, maker: PairMaker) -> tuple
     """Amplitudes per shell that give the library's particles the user's mean power `spectrum` (65,).
 
     Where the signal is less than a hundredth of the noise (65,) it is not known: the last known amplitude is kept.
+    Every field is scaled to its own SNR after shaping, so the amplitudes are found in a few rounds.
     """
-    of_library = library_spectrum(maker, draws=64)
-    shares = [s / s[1:].sum() for s in (np.maximum(spectrum, 0.0), of_library)]
-    ratio = np.sqrt(shares[0] / np.maximum(shares[1], 1e-9))
+    trial = copy.copy(maker)
+    shaping = np.ones(len(spectrum))
     unknown = np.flatnonzero(spectrum < 0.01 * noise)
-    last = int(unknown[unknown > 4][0]) if (unknown > 4).any() else len(ratio)
-    ratio[last:] = ratio[last - 1]
-    ratio = ndi.gaussian_filter1d(np.clip(ratio, *SHAPING_RANGE), 2.0, mode="nearest")
-    return tuple(float(r) for r in ratio)
+    last = int(unknown[unknown > 4][0]) if (unknown > 4).any() else len(shaping)
+    for _ in range(SHAPING_ROUNDS):
+        trial.recipe = replace(maker.recipe, shaping=tuple(shaping))
+        given = library_spectrum(trial, draws=SHAPING_FIELDS)
+        shares = [s / s[1:].sum() for s in (np.maximum(spectrum, 0.0), given)]
+        shaping = shaping * np.sqrt(shares[0] / np.maximum(shares[1], 1e-9))
+        shaping[last:] = shaping[last - 1]
+        shaping = ndi.gaussian_filter1d(np.clip(shaping, *SHAPING_RANGE), 2.0, mode="nearest")
+    return tuple(float(s) for s in shaping)

@@ -34,6 +34,7 @@ TAIL_NOISE = 0.15  # its noise is at most this share of the picture's own spread
 GATE_BLUR = 1.5 / 32  # diameters
 ROWS = 512
 FORMAT = "vitreous-parts-1"
+FOLDER = "parts"  # in the folder of the denoised micrographs
 NAMES = ("network", "blend", "linear", "gate")
 DETAIL_LIMIT = 4.0  # a raw pixel is noisier than a canonical one by about the resampling factor
 
@@ -103,6 +104,8 @@ def finish(image: np.ndarray, canonical: Canonical, parts: Parts, sigma: float, 
     composed = parts.compose(keep)
     tail = _tail(parts, composed) * min(keep / BALANCE, 1.0)
     shown = parts.shown(keep)
+    if canonical.valid is not None:
+        shown = np.where(canonical.valid, shown, np.float32(0))
     if tail <= 0 or canonical.image.shape == canonical.padded:
         return canonical.restore(composed * np.float32(sigma))
     out = canonical.restore(composed * np.float32(sigma) - np.float32(tail) * shown * canonical.image)
@@ -117,6 +120,11 @@ def _tail(parts: Parts, composed: np.ndarray) -> float:
         return 0.0
     spread = float(composed[inside].std())
     return min(TAIL, TAIL_NOISE * spread)  # the raw noise is 1
+
+
+def parts_file(output: Path) -> Path:
+    """Where the pieces of the denoised micrograph `output` are kept."""
+    return output.parent / FOLDER / f"{output.stem}.safetensors"
 
 
 def save_parts(path: Path, parts: Parts, sigma: float, made_by: dict[str, Any]) -> None:

@@ -50,9 +50,11 @@ class Network:
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
         canonical = self.canonical(image, path, pixel_size_a)
-        parts, sigma = self._kept(path, canonical) or self.take_apart(canonical, step)
-        if self.parts_of is not None:
-            save_parts(self.parts_of(path), parts, sigma, self._made_by(path))
+        made_by = self._made_by(path, pixel_size_a)
+        kept = self._kept(path, canonical, made_by)
+        parts, sigma = kept or self.take_apart(canonical, step)
+        if kept is None and self.parts_of is not None:
+            save_parts(self.parts_of(path), parts, sigma, made_by)
         return finish(image, canonical, parts, sigma, self.keep_raw)
 
     def canonical(self, image: np.ndarray, path: Path, pixel_size_a: float | None) -> Canonical:
@@ -79,11 +81,13 @@ class Network:
             parts = parts.masked(canonical.valid)
         return parts, sigma
 
-    def _made_by(self, path: Path) -> dict[str, Any]:
-        stat = path.stat()
-        return {"model": self.digest, "file": str(path.absolute()), "size": stat.st_size, "time_ns": stat.st_mtime_ns}
+    def _made_by(self, path: Path, pixel_size_a: float | None) -> dict[str, Any]:
+        """What pieces depend on; a file that is no longer there depends on its name only."""
+        stat = path.stat() if path.exists() else None
+        file = [str(path.absolute()), stat.st_size, stat.st_mtime_ns] if stat else [str(path.absolute())]
+        return {"model": self.digest, "file": file, "pixel_size_a": pixel_size_a}
 
-    def _kept(self, path: Path, canonical: Canonical) -> tuple[Parts, float] | None:
+    def _kept(self, path: Path, canonical: Canonical, now: dict[str, Any]) -> tuple[Parts, float] | None:
         """Pieces that this model made of this file before: only the mixing is done anew."""
         if self.parts_of is None or not self.digest or not self.parts_of(path).exists():
             return None
@@ -91,7 +95,7 @@ class Network:
             parts, sigma, made_by = load_parts(self.parts_of(path))
         except InputError:
             return None
-        fits = made_by == self._made_by(path) and parts.gate.shape == canonical.image.shape
+        fits = made_by == now and parts.gate.shape == canonical.image.shape
         return (parts, sigma) if fits else None
 
 

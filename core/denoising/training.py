@@ -22,7 +22,7 @@ from torch import Tensor
 from core.compute.devices import reduced_precision
 from core.denoising.collect import disc, radial_mean
 from core.denoising.pairs import Batch
-from core.denoising.unet import UNet
+from core.denoising.unet import MULTIPLE, UNet
 
 POWER_FLOOR = 0.004  # noise variances: weighs empty fields like the faintest particles
 GATE_WEIGHT = 0.5  # of the presence loss beside the denoising loss
@@ -41,6 +41,11 @@ def denoising_loss(
 
     Every noise level counts about the same, and a field whose contamination is far stronger than any signal cannot
     drown the others.
+
+    The target may be the other frame half, with noise n of its own (Noise2Noise). The error power of a field is then
+    |f - s|^2 - 2 <f - s, n> + |n|^2; f has not seen n, so the middle term is 0 on average and the last one is the same
+    for every f. The logarithm weighs each field by 1 / (error + power), which depends on n by about one part in a
+    hundred (means over 128 x 128 px). The best f is that of the clean target; a step towards it is smaller and noisier.
     """
     power = target.square().mean((1, 2, 3))
     error = (output - target).square().mean((1, 2, 3))
@@ -74,11 +79,13 @@ class StructuralLoss:
     """TSLM on the raw particle crops of s1: (n, s, s), canonical, noise sigmas, centred at s // 2."""
 
     def __init__(self, particles: np.ndarray, diameter: float, log_snr: float, device: torch.device) -> None:
-        side = particles.shape[-1] - particles.shape[-1] % 16
-        self.crops = particles[:, :side, :side]
+        side = particles.shape[-1] - particles.shape[-1] % MULTIPLE
+        first = particles.shape[-1] // 2 - side // 2
+        inner = slice(first, first + side)
+        self.crops = particles[:, inner, inner]
         self.log_snr, self.device = log_snr, device
         template = radial_mean(particles.mean(axis=0)) * disc(particles.shape[-1], 0.7 * diameter)
-        template = template[:side, :side]
+        template = template[inner, inner]
         self.template = torch.from_numpy(template / max(float((template**2).sum()), 1e-12)).to(device)
 
     def removed(self, net: UNet, crops: np.ndarray) -> Tensor:

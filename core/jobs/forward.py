@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from core.params import Params, ui
 if TYPE_CHECKING:
     from core.denoising.collect import Collected
     from core.denoising.forward import Source
+    from core.denoising.halves import HalfCrops
     from core.denoising.noise_notes import NoiseNotes
 
 
@@ -62,6 +64,17 @@ class ForwardParams(Params):
         description="Side of the noise boxes where the file does not say it (default: the particle diameter).",
         json_schema_extra=ui(unit="px"),
     )
+    even: tuple[Path, ...] = Field(
+        (),
+        description="Half micrographs of the even frames, named like the micrographs: a folder, or files. With --odd, "
+        "training also learns one half from the other (Noise2Noise).",
+        json_schema_extra=ui(dialog="files", advanced=True, label="Even halves"),
+    )
+    odd: tuple[Path, ...] = Field(
+        (),
+        description="Half micrographs of the odd frames.",
+        json_schema_extra=ui(dialog="files", advanced=True, label="Odd halves"),
+    )
     max_particles: int = Field(4000, ge=1, le=1_000_000, description="Most particles cut out.")
     contrast: Literal["auto", "dark", "light"] = Field(
         "auto", description="Are particles darker or lighter than the ice? auto measures it."
@@ -87,19 +100,21 @@ def run(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
 def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     """The job, with the output folder held."""
     from core.denoising import collect, forward
+    from core.denoising.halves import as_manifest
 
     source = forward.gather(params)
     for message in source.warnings:
         ctx.warn(message)
     (params.output / "manifest.json").unlink(missing_ok=True)  # until the last file is there, this is no set
-    collected, notes = _cut_crops(params, source, ctx)
+    collected, notes, halves = _cut_crops(params, source, ctx)
+    paired = halves.stacks() if source.halves else {}
     for crops, path in ((collected.noise, params.noise), (collected.particles, params.particles)):
         if not crops:
             raise InputError(f"No position of {path} lies far enough inside a micrograph.", "Pick again.", path)
     particles, noise = np.stack(collected.particles), np.stack(collected.noise)
     sign = {"dark": 1.0, "light": -1.0}.get(params.contrast) or collect.measure_sign(particles, source.diameter)
     if sign < 0:
-        particles, noise = -particles, -noise
+        particles, noise, paired = -particles, -noise, {name: -crops for name, crops in paired.items()}
     group = np.array(collected.group)
     model = notes.finish(noise, group, {i: source.names[m] for i, m in enumerate(source.micrographs)})
     for message in notes.warnings():
@@ -128,14 +143,19 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
 
     for done, total in chain.write_pairs(params.output):
         ctx.step(0.6 + 0.4 * done / total, 1, "Writing pairs")
-    forward.write_set(params, source, collected, chain, sign, snr, measured, notes.as_dict(), notes.left_out)
+    about_halves = as_manifest(source.halves, halves, snr) if paired else None
+    forward.write_set(
+        params, source, collected, chain, sign, snr, measured, notes.as_dict(), notes.left_out, paired, about_halves
+    )
     ctx.step(1, 1, "Done")
     return {
         "summary": f"Training set of {len(source.plan.particles)} particle and {len(source.plan.noise)} noise "
-        f"crops in {params.output}; SNR in particles {snr:.2f}{'' if measured else ' (assumed)'}{notes.summary()}",
+        f"crops in {params.output}; SNR in particles {snr:.2f}{'' if measured else ' (assumed)'}"
+        f"{f'; {len(halves.even)} pairs of frame halves' if paired else ''}{notes.summary()}",
         "output": str(params.output),
         "particles": len(source.plan.particles),
         "noise_boxes": len(source.plan.noise),
+        "half_pairs": len(halves.even),
         "snr": round(snr, 4),
         "snr_measured": measured,
         "contrast": "dark" if sign > 0 else "light",
@@ -145,10 +165,11 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     }
 
 
-def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[Collected, NoiseNotes]:
+def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[Collected, NoiseNotes, HalfCrops]:
     """Stream the micrographs once: raw crops to s1 and s3, canonical crops of what is used to memory."""
     from core.denoising.canonical import cut, to_canonical
     from core.denoising.collect import Collected, by_micrograph
+    from core.denoising.halves import HalfCrops
     from core.denoising.noise_notes import NoiseNotes
     from core.images.source import open_source
     from core.io.mrc import MrcStackWriter
@@ -159,6 +180,7 @@ def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[
     s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), source.raw_crop, source.raw_crop, pixel)
     s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), source.noise_box, source.noise_box, pixel)
     particles, noise = by_micrograph(plan.particles), by_micrograph(plan.noise)
+    halves = HalfCrops(params.particle_diameter, max(1, len(source.halves)), params.seed)
     written = 0
     with s1_file as s1, s3_file as s3:
         for i, micrograph in enumerate(source.micrographs):
@@ -177,4 +199,7 @@ def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[
             canonical = to_canonical(image, params.particle_diameter)
             notes.measure(name, canonical)
             collected.add(canonical, i, name, centres[0], used)
-    return collected, notes
+            if micrograph in source.halves:
+                ctx.step(0.5 * i / len(source.micrographs), 1, f"{micrograph.name}, halves")
+                halves.add(source.halves[micrograph], name, partial(collected.empty_crops, xy=used), collected.ratio, i)
+    return collected, notes, halves

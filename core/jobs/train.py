@@ -147,7 +147,8 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
                     f"{params.input}: the training diverged at step {step}.", "Use a lower --learning-rate."
                 )
             if step % 5 == 0:
-                ctx.metric("loss", loss, step)
+                of_halves = data.halves is not None and step % 2  # their noise bounds this loss from below
+                ctx.metric("loss_halves" if of_halves else "loss", loss, step)
                 ctx.metric("learning_rate", learner.rate, step)
             if step % VALIDATE_EVERY == 0:
                 ctx.step(clock.share(), 1.0, "Validating")
@@ -201,6 +202,12 @@ def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.de
     if params.start is None and from_nothing:
         return UNet().on(device), ""
     path = params.start or GENERIC_PATH
+    if params.start is None and not path.is_file():
+        raise InputError(
+            f"The generic model that --mode {params.mode} starts from is missing ({path}).",
+            "Use --mode scratch, or give a model with --start.",
+            path,
+        )
     loaded = load_model(path, device)
     return loaded.net.train().requires_grad_(True), path.parent.name + "/" + path.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -87,19 +88,47 @@ def data(tmp_path: Path) -> DataSet:
     return DataSet(tmp_path / "data")
 
 
+def prepare(folder: Path) -> DataSet:
+    """Simulated micrographs with noise boxes, and a finished forward run on them in `training-set` beside them."""
+    data = DataSet(folder)
+    values = {"micrographs": [data.folder], "particles": data.star}
+    forward = values | {"noise": data.noise, "particle_diameter": data.diameter, "output": folder / "training-set"}
+    jobs = [("pick-noise", values | {"box_size": 24, "output": data.noise, "seed": 1}), ("forward", forward)]
+    for job, parameters in jobs:
+        done = Runner(folder / "runs")(job, **parameters)
+        assert done["exit_code"] == 0, done
+    return data
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: forward takes seconds."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder
+
+
 @pytest.fixture
-def training_set(data: DataSet, run_job: Runner) -> Path:
-    """A finished forward run on the simulated micrographs."""
-    done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise, seed=1)
-    assert done["exit_code"] == 0, done
-    output = data.folder.parent / "training-set"
-    done = run_job(
-        "forward",
-        micrographs=[data.folder],
-        particles=data.star,
-        noise=data.noise,
-        particle_diameter=data.diameter,
-        output=output,
-    )
-    assert done["exit_code"] == 0, done
-    return output
+def training_set(data: DataSet, prepared: Path) -> Path:
+    """A finished forward run on the simulated micrographs, this test's own copy."""
+    shutil.copy(prepared / "noise.star", data.noise)
+    return Path(shutil.copytree(prepared / "training-set", data.folder.parent / "training-set"))
+
+
+@pytest.fixture
+def generic(tmp_path: Path) -> Path:
+    """A small stand-in for the shipped generic model: random weights, quick sums."""
+    import torch
+
+    from core.denoising.model import GENERIC, Facts, save_denoiser
+    from core.denoising.unet import UNet
+
+    torch.manual_seed(5)
+    net = UNet((8, 8, 8, 8))
+    torch.nn.init.normal_(net.head.weight, std=0.02)
+    facts = Facts(
+        method=GENERIC, widths=net.widths, particle_diameter_px=32.0, pixel_size_a=None, canonical_diameter=32.0,
+        calibration=1.0, sign=1.0, snr=0.12, steps=1, val_loss=1.0,
+    )  # fmt: skip
+    save_denoiser(tmp_path / "generic/generic.safetensors", net.state_dict(), facts)
+    return tmp_path / "generic/generic.safetensors"

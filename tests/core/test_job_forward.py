@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from core.denoising.collect import disc
 from core.denoising.dataset import TrainingSet
+from core.denoising.unet import MULTIPLE
 from core.io.coordinates import write_noise_boxes
 from core.io.mrc import open_mrc, read_header, write_mrc
 from core.io.star import write_star
@@ -73,8 +75,10 @@ def test_layout_pixel_sizes_and_units(training_set, data):
 def test_the_working_set_is_flattened_and_in_noise_sigmas(training_set):
     data = TrainingSet(training_set)
     assert data.noise.std() == pytest.approx(1, abs=0.1)
-    centre = data.particles[:, 12:20, 12:20] if data.particles.shape[-1] == 32 else data.particles[:, 20:28, 20:28]
-    assert centre.mean() < -0.3  # dark particles
+    side = data.particles.shape[-1]
+    assert side % MULTIPLE == 0  # the network takes them as they are
+    inner = slice(side // 2 - 4, side // 2 + 4)
+    assert data.particles[:, inner, inner].mean() < -0.3  # dark particles
 
 
 def test_light_particles_are_turned_dark(data, run_job, tmp_path):
@@ -90,7 +94,10 @@ def test_light_particles_are_turned_dark(data, run_job, tmp_path):
         output=tmp_path / "out",
     )
     assert done["result"]["contrast"] == "light"
-    assert TrainingSet(tmp_path / "out").particles.mean() < 0
+    particles = TrainingSet(tmp_path / "out").particles
+    side = particles.shape[-1]
+    assert particles[:, disc(side, 10)].mean() < -0.3
+    assert particles[:, disc(side, 10)].mean() < particles[:, ~disc(side, 17)].mean()
 
 
 def test_cryoddm_method_writes_its_chain_with_the_noisier_image_as_input(data, run_job, tmp_path, training_set):

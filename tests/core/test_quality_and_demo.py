@@ -6,6 +6,8 @@ import scipy.ndimage as ndi
 
 from core.denoising import quality, report
 from core.denoising.demo_report import png
+from core.jobs import demo
+from core.jobs.base import EventWriter, JobContext
 
 
 def scene(seed=0, side=600, diameter=40):
@@ -72,17 +74,31 @@ def test_png_is_readable(tmp_path):
     assert shown.pixelColor(3, 2).red() == image[2, 3]
 
 
-def test_the_demo_runs_on_its_real_data_and_writes_its_report(run_job, tmp_path):
+def test_the_demo_trains_from_the_generic_model_where_it_is_there(generic, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    ctx = JobContext(run_dir, EventWriter(run_dir), lambda: False)
+    monkeypatch.setattr("core.denoising.model.GENERIC_PATH", generic)
+    assert demo._mode(ctx) == "quality"
+    assert not (run_dir / "events.jsonl").exists() or "missing" not in (run_dir / "events.jsonl").read_text()
+    monkeypatch.setattr("core.denoising.model.GENERIC_PATH", tmp_path / "none.safetensors")
+    assert demo._mode(ctx) == "scratch"
+    assert "generic model is missing" in (run_dir / "events.jsonl").read_text()
+
+
+def test_the_demo_runs_on_its_real_data_and_writes_its_report(run_job, tmp_path, generic, monkeypatch):
     """A few seconds of training: enough for every step to do its work, not for good pictures."""
+    monkeypatch.setattr("core.denoising.model.GENERIC_PATH", generic)
     done = run_job("demo", minutes=0.05, output=tmp_path / "demo", window=False)
     assert done["exit_code"] == 0, done
     page = (tmp_path / "demo/report.html").read_text()
     assert "EMPIAR-10146" in page
+    assert "from the generic model" in page
     assert page.count("data:image/png") == 6
     methods = [row["method"] for row in done["result"]["table"]]
     assert methods[0] == "raw"
     assert any(m.startswith("Gaussian") for m in methods)
-    assert {"Wiener", "network, no raw detail", "Vitreous network"} <= set(methods)
+    assert {"Wiener", "network alone", "Vitreous network"} <= set(methods)
     assert all(np.isfinite(list(row.values())[1:5]).all() for row in done["result"]["table"])
     assert len(list((tmp_path / "demo/denoised").glob("*.mrc"))) == 3
     (tmp_path / "mine").mkdir()
