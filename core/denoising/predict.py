@@ -15,7 +15,7 @@ from core.denoising import baselines
 from core.denoising.canonical import Canonical, crop, fine_sigma, to_canonical
 from core.denoising.inference import run_network
 from core.denoising.model import Denoiser
-from core.denoising.parts import Parts, finish, load_parts, make_parts, save_parts
+from core.denoising.parts import Parts, file_mark, finish, load_parts, make_parts, save_parts
 from core.errors import InputError
 from core.io.coordinates import NoiseBoxes, match_names
 
@@ -44,14 +44,20 @@ class Network:
     workers: Workers
     parts_of: Callable[[Path], Path] | None = None  # where the pieces of a micrograph are kept
     digest: str = ""  # of the model file
+    reuse: bool = True  # pieces that this model made of the same file before
+    reused: int = 0  # micrographs that were put together from such pieces, without the network
     name: str = "network"
 
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
         canonical = self.canonical(image, path, pixel_size_a)
-        parts, sigma = self._kept(path, canonical) or self.take_apart(canonical, step)
-        if self.parts_of is not None:
-            save_parts(self.parts_of(path), parts, sigma, self._made_by(path))
+        made_by = self._made_by(path, pixel_size_a)
+        kept = self._kept(path, canonical, made_by)
+        parts, sigma = kept or self.take_apart(canonical, step)
+        if kept is not None:
+            self.reused += 1
+        elif self.parts_of is not None:
+            save_parts(self.parts_of(path), parts, sigma, made_by)
         return finish(image, canonical, parts, sigma, self.keep_raw)
 
     def canonical(self, image: np.ndarray, path: Path, pixel_size_a: float | None) -> Canonical:
@@ -78,19 +84,21 @@ class Network:
             parts = parts.masked(canonical.valid)
         return parts, sigma
 
-    def _made_by(self, path: Path) -> dict[str, Any]:
-        stat = path.stat()
-        return {"model": self.digest, "file": str(path.absolute()), "size": stat.st_size, "time_ns": stat.st_mtime_ns}
+    def _made_by(self, path: Path, pixel_size_a: float | None) -> dict[str, Any]:
+        """Of which file, by which model, at which scale: all that putting the pieces together needs to know."""
+        facts = self.denoiser.facts
+        scale = {"diameter_px": facts.diameter_for(pixel_size_a), "canonical_px": facts.canonical_diameter}
+        return {"model": self.digest, **file_mark(path), **scale, "sign": facts.sign}
 
-    def _kept(self, path: Path, canonical: Canonical) -> tuple[Parts, float] | None:
+    def _kept(self, path: Path, canonical: Canonical, made_by: dict[str, Any]) -> tuple[Parts, float] | None:
         """Pieces that this model made of this file before: only the mixing is done anew."""
-        if self.parts_of is None or not self.digest or not self.parts_of(path).exists():
+        if self.parts_of is None or not self.digest or not self.reuse or not self.parts_of(path).exists():
             return None
         try:
-            parts, sigma, made_by = load_parts(self.parts_of(path))
+            parts, sigma, before = load_parts(self.parts_of(path))
         except InputError:
             return None
-        fits = made_by == self._made_by(path) and parts.gate.shape == canonical.image.shape
+        fits = before == made_by and parts.gate.shape == canonical.image.shape
         return (parts, sigma) if fits else None
 
 

@@ -36,11 +36,16 @@ class PredictParams(Params):
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
-        0.8,
+        0.5,
         ge=0,
         le=1,
-        description="Share of low-pass filtered raw detail kept where the network sees particles.",
+        description="0: the network alone; 0.5: the measured balance of network and raw data; 1: filtered raw data.",
         json_schema_extra=ui(label="Keep raw detail"),
+    )
+    parts: bool = Field(
+        True,
+        description="Keep the pieces of every micrograph, so that raw detail can be changed without the network.",
+        json_schema_extra=ui(label="Keep pieces", advanced=True),
     )
     noise: Path | None = Field(
         None,
@@ -67,19 +72,22 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
 
     micrographs = list_micrographs(params.micrographs)
     targets = output_names(micrograph_names(micrographs), params.output)
-    method, identity = _method(params, micrographs)
+    method, identity = _method(params, micrographs, targets)
     _check_targets(params, targets)
     with exclusive(params.output):
         _check_earlier(params, targets, identity)
-        return _denoise_all(params, ctx, micrographs, targets, method)
+        result = _denoise_all(params, ctx, micrographs, targets, method)
+        _all_made(params.output, targets)
+        return result
 
 
 def _denoise_all(
     params: PredictParams, ctx: JobContext, micrographs: list[Path], targets: dict[Path, Path], method: Method
 ) -> dict[str, Any]:
     """The loop over the micrographs."""
-    missing = [m for m in micrographs if params.overwrite or not targets[m].exists()]
-    if ctx.continued and params.overwrite:  # a continued run keeps what it has already made
+    again = _to_remake(params.output)
+    missing = [m for m in micrographs if params.overwrite or not targets[m].exists() or targets[m] in again]
+    if ctx.continued and (params.overwrite or again):  # a continued run keeps what it has already made
         since = (ctx.run_dir / "job.toml").stat().st_mtime
         missing = [m for m in missing if not targets[m].exists() or targets[m].stat().st_mtime < since]
     skipped = len(micrographs) - len(missing)
@@ -109,17 +117,20 @@ def _denoise_all(
             first.hint + f" The others are in {params.output}.",
         )
     ctx.step(1, 1, "Done")
-    speed = pixels / 1e6 / max(cpu, 1e-9)
+    reused = getattr(method, "reused", 0)  # their speed is not the network's
+    speed = pixels / 1e6 / max(cpu, 1e-9) if missing and not reused else None
     return {
         "summary": f"{len(missing)} micrographs denoised in {params.output}"
+        + (f", {reused} of them recomposed from their pieces without the network" if reused else "")
         + (f", {skipped} were there already" if skipped else "")
-        + (f"; {speed:.2f} Mpx per CPU-second" if missing else ""),
+        + (f"; {speed:.2f} Mpx per CPU-second" if speed else ""),
         "output": str(params.output),
         "model": params.model,
         "files": [str(targets[m]) for m in micrographs],
         "inputs": [str(m) for m in micrographs],
         "skipped": skipped,
-        "megapixels_per_cpu_second": round(speed, 4) if missing else None,
+        "recomposed": reused,
+        "megapixels_per_cpu_second": round(speed, 4) if speed else None,
     }
 
 
@@ -150,7 +161,7 @@ def _denoise(params: PredictParams, method: Method, source: Path, target: Path, 
     return image.size, params.dtype == "float16" and float(np.abs(result).max()) > 65504
 
 
-def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dict[str, Any]]:
+def _method(params: PredictParams, micrographs: list[Path], targets: dict[Path, Path]) -> tuple[Method, dict[str, Any]]:
     """The denoiser and what identifies it, so that outputs of two models are never mixed in a folder."""
     from core.denoising.baselines import parse_baseline
 
@@ -171,6 +182,7 @@ def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dic
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
     from core.denoising.model import load_denoiser
+    from core.denoising.parts import parts_path
     from core.denoising.predict import Network
 
     path = absolute(Path(params.model))
@@ -178,7 +190,8 @@ def _method(params: PredictParams, micrographs: list[Path]) -> tuple[Method, dic
     denoiser = load_denoiser(path, device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
-    return Network(denoiser, params.keep_raw, Workers(device)), identity
+    parts_of = (lambda source: parts_path(params.output, targets[source])) if params.parts else None
+    return Network(denoiser, params.keep_raw, Workers(device), parts_of, digest, not params.overwrite), identity
 
 
 def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:
@@ -219,11 +232,59 @@ def _check_earlier(params: PredictParams, targets: dict[Path, Path], identity: d
             fields=("output",),
         )
     other = [name for name in there if sources[name] != now[name]]
-    if not params.overwrite and there and (made != identity or other):
+    recompose = params.parts and not other and _differ_in_keep_only(made, identity)
+    if not params.overwrite and there and (other or (made != identity and not recompose)):
         what = (
             f"{other[0]} denoised from another file" if other else "micrographs denoised with another model or settings"
         )
         raise ParamError(
             f"{params.output} holds {what}.", "Choose another folder, or --overwrite.", fields=("output", "overwrite")
         )
-    write_json(settings, {"method": identity, "sources": sources | now})
+    again = _to_remake(params.output)
+    if there and made != identity:
+        if not params.overwrite:
+            _check_pieces(params.output, there, sources)
+        again |= {params.output / name for name in there}
+    left = sorted(t.relative_to(params.output).as_posix() for t in again)
+    write_json(settings, {"method": identity, "sources": sources | now} | ({"remake": left} if left else {}))
+
+
+def _differ_in_keep_only(made: Any, identity: dict[str, Any]) -> bool:
+    """Were these outputs made by the same network, with nothing else than another share of raw detail?"""
+    if not isinstance(made, dict) or identity["method"] != "network":
+        return False
+    return made != identity and made | {"keep_raw": None} == identity | {"keep_raw": None}
+
+
+def _check_pieces(output: Path, there: list[str], sources: dict[str, Any]) -> None:
+    """Another share of raw detail is for all outputs of a folder, and needs the pieces of all."""
+    from core.denoising.parts import parts_path
+
+    forgotten = [name for name in sources if name not in there and (output / name).exists()]
+    bare = [name for name in there if not parts_path(output, output / name).is_file()]
+    if forgotten or bare:
+        name = (forgotten or bare)[0]
+        why = f"{name} too, which this run does not name" if forgotten else f"{name} without the pieces it was made of"
+        raise ParamError(
+            f"{output} holds micrographs with another share of raw detail, and {why}.",
+            "Name all its micrographs." if forgotten else "Choose another folder, or --overwrite.",
+            fields=("micrographs",) if forgotten else ("output", "overwrite"),
+        )
+
+
+def _to_remake(output: Path) -> set[Path]:
+    """Outputs that are still as an earlier run with other settings made them: a later one was not finished."""
+    try:
+        names = json.loads((output / SETTINGS_FILE).read_text(encoding="utf-8"))["remake"]
+        return {output / str(name) for name in names}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _all_made(output: Path, targets: dict[Path, Path]) -> None:
+    """The outputs of this run are now as the settings file says."""
+    before = _to_remake(output)
+    left = sorted(t.relative_to(output).as_posix() for t in before - set(targets.values()))
+    if before:
+        settings = json.loads((output / SETTINGS_FILE).read_text(encoding="utf-8")) | {"remake": left}
+        write_json(output / SETTINGS_FILE, {k: v for k, v in settings.items() if k != "remake" or left})
