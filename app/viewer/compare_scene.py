@@ -10,7 +10,8 @@ from typing import Literal
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
-from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar
+from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar, seen_part
+from app.viewer.gate_overlay import GateOverlay
 from app.viewer.legend import draw_legend
 from app.viewer.linked_cursor import LinkedCursor
 from app.viewer.scene import Picture, Scene, Style
@@ -38,6 +39,7 @@ class CompareScene(Scene):
         self.filtered = ""  # what the view filter does to both: "low-pass 20 Å"
         self.difference_means = ": what was removed"
         self.nothing = ""  # in place of a second picture that is not there
+        self.gate: GateOverlay | None = None  # over the second picture
         self.cursor = LinkedCursor()
         self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
         self.pixel_sizes: tuple[float | None, float | None] = (None, None)
@@ -80,6 +82,12 @@ class CompareScene(Scene):
         """In blink mode: the raw picture instead of the other."""
         self.show_raw = on
         self.changed()
+
+    def set_gate(self, gate: GateOverlay | None) -> None:
+        """Colour the second picture where the gate is open."""
+        if gate is not self.gate:
+            self.gate = gate
+            self.changed()
 
     def set_labels(self, raw: str, denoised: str, nothing: str) -> None:
         """What is written in the corners, and in place of a second picture that is not there."""
@@ -205,6 +213,8 @@ class CompareScene(Scene):
         painter.save()
         painter.setClipRect(clip, Qt.ClipOperation.IntersectClip)
         if self.pyramids[which] is not None:
+            if which == 1 and self.gate is not None:
+                fixed.append(self._draw_gate(painter, self.gate, panel, style))
             self.draw_marks(painter, panel, clip, style)
             fixed.append(self._bar(painter, self.pixel_sizes[which], panel, style))
             if self.mode == "side" and which != self.cursor.side:
@@ -215,6 +225,14 @@ class CompareScene(Scene):
         fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
         painter.restore()
         return fixed
+
+    def _draw_gate(self, painter: QPainter, gate: GateOverlay, panel: QRect, style: Style) -> QRect:
+        painter.save()
+        painter.translate(panel.topLeft())
+        gate.draw(painter, self.model)
+        painter.restore()
+        part = panel.intersected(seen_part(self.model, panel))
+        return gate.draw_legend(painter, part, style.scaled(), style.ratio)
 
     def _bar(self, painter: QPainter, pixel_size_a: float | None, panel: QRect, style: Style) -> QRect:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
