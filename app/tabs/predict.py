@@ -106,8 +106,11 @@ class PredictTab(RawShare, JobTab):
         inside.addWidget(label(ADVICE, "muted", wrap=True))
         whole = QSplitter()
         whole.setChildrenCollapsible(False)
+        self.rooms = QSplitter(Qt.Orientation.Vertical)  # what is said about the pictures goes below them
+        self.rooms.setChildrenCollapsible(False)
+        self.rooms.addWidget(right)
         whole.addWidget(left)
-        whole.addWidget(right)
+        whole.addWidget(self.rooms)
         whole.setStretchFactor(1, 1)
         unit = self.fontMetrics().averageCharWidth()
         whole.setSizes([unit * 46, unit * 104])

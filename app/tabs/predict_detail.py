@@ -45,6 +45,9 @@ class DetailBar(QFrame):
         self.gate.setAccessibleDescription(GATE_TIP)
         self.words = ElidedLabel()
         self.apply = button("Apply to all", tip="Put all micrographs of the list together like this; no network runs")
+        stays = self.apply.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)  # the picture above must not jump
+        self.apply.setSizePolicy(stays)
         self.apply.hide()
         ticks = QGridLayout()
         ticks.setContentsMargins(0, 0, 0, 0)

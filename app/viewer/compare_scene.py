@@ -10,7 +10,7 @@ from typing import Literal
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
-from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar, seen_part
+from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar
 from app.viewer.gate_overlay import GateOverlay
 from app.viewer.legend import draw_legend
 from app.viewer.linked_cursor import LinkedCursor
@@ -214,7 +214,7 @@ class CompareScene(Scene):
         painter.setClipRect(clip, Qt.ClipOperation.IntersectClip)
         if self.pyramids[which] is not None:
             if which == 1 and self.gate is not None:
-                fixed.append(self._draw_gate(painter, self.gate, panel, style))
+                self._draw_gate(painter, self.gate, panel)
             self.draw_marks(painter, panel, clip, style)
             fixed.append(self._bar(painter, self.pixel_sizes[which], panel, style))
             if self.mode == "side" and which != self.cursor.side:
@@ -222,17 +222,18 @@ class CompareScene(Scene):
         elif any(self.pyramids) and not self.message:
             text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
             fixed.append(draw_message(painter, text, clip, style.scaled(), False))
-        fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
+        right = which == 1 and self.mode == "swipe"
+        fixed.append(self._label(painter, self.caption(which), clip, style, right))
+        if which == 1 and self.gate is not None and self.pyramids[1] is not None:
+            fixed.append(self.gate.draw_legend(painter, fixed[-1], right, style.scaled(), style.ratio))
         painter.restore()
         return fixed
 
-    def _draw_gate(self, painter: QPainter, gate: GateOverlay, panel: QRect, style: Style) -> QRect:
+    def _draw_gate(self, painter: QPainter, gate: GateOverlay, panel: QRect) -> None:
         painter.save()
         painter.translate(panel.topLeft())
         gate.draw(painter, self.model)
         painter.restore()
-        part = panel.intersected(seen_part(self.model, panel))
-        return gate.draw_legend(painter, part, style.scaled(), style.ratio)
 
     def _bar(self, painter: QPainter, pixel_size_a: float | None, panel: QRect, style: Style) -> QRect:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

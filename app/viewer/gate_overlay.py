@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LEGEND = "where the network sees particles"
 COLOUR = QColor(255, 150, 40)
-OPACITY = 0.42  # where the gate is fully open
+OPACITY = 0.32  # where the gate is fully open
 _SHADE, _INK = QColor(0, 0, 0, 150), QColor(255, 255, 255)
 
 
@@ -49,13 +49,13 @@ class GateOverlay:
         painter.drawImage(whole, self._image)
         painter.restore()
 
-    def draw_legend(self, painter: QPainter, panel: QRect, font: QFont, ratio: float) -> QRect:
-        """A patch of the colour with its words at the bottom right of `panel`; returns where."""
+    def draw_legend(self, painter: QPainter, label: QRect, right: bool, font: QFont, ratio: float) -> QRect:
+        """A patch of the colour with its words below a label, ending with it at the `right` or beginning with it."""
         metrics = QFontMetricsF(font)
-        pad, margin, side = 6 * ratio, 10 * ratio, metrics.height() * 0.8
-        width = side + metrics.horizontalAdvance(LEGEND) + 3 * pad
-        height = metrics.height() + 2 * pad
-        box = QRectF(panel.right() - margin - width, panel.bottom() - margin - height, width, height)
+        pad, side = 5 * ratio, metrics.height() * 0.7
+        width, height = side + metrics.horizontalAdvance(LEGEND) + 3 * pad, metrics.height() + pad
+        left = label.right() + 1 - width if right else label.left()
+        box = QRectF(left, label.bottom() + 1 + 4 * ratio, width, height)
         painter.fillRect(box, _SHADE)
         painter.fillRect(QRectF(box.left() + pad, box.center().y() - side / 2, side, side), COLOUR)
         painter.setFont(font)

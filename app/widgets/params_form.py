@@ -130,6 +130,9 @@ class ParamsForm(QWidget):
         row = self.rows[key]
         row.hidden = True
         for part in (row.label, row.editor, row.reset):
+            policy = part.sizePolicy()
+            policy.setRetainSizeWhenHidden(False)
+            part.setSizePolicy(policy)
             part.hide()
 
     def _changed(self, key: str) -> None:
