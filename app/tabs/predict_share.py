@@ -51,7 +51,7 @@ class RawShare:
         if not hasattr(self, "live"):  # still being built
             return
         path, made = self._asked[:2] if self._asked else (None, None)
-        keep, pieces = self.detail.percent() / 100, self._pieces.get(path) if made is not None else None
+        keep, pieces = self.detail.percent() / 100, self._pieces.get(path) if path and made else None
         reason = self._why_fixed(path, made, pieces)
         on_disk = None if made is None or made.name in self._made.unfinished else self._made.keep
         as_file = on_disk is not None and abs(on_disk - keep) < 0.005 and not self.pair.loading(1)
@@ -99,8 +99,8 @@ class RawShare:
         return f"{text} The files on disk are at {on_disk * 100:.0f} %."
 
     def _on_live(self, answer: Answer) -> None:
-        path = self._asked[0] if self._asked else None
-        if answer.wish.source != path or answer.wish.pieces != self._pieces.get(path):
+        source = answer.wish.source
+        if not self._asked or self._asked[0] != source or self._pieces.get(source) != answer.wish.pieces:
             return
         if self.detail.gate.isChecked():
             if self._gate_of is None or self._gate_of[0] is not answer.gate:

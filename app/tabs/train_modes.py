@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def fitting_mode(mode: str, offered: list[Choice]) -> str:
     return mode if mode in able else able[0]
 
 
-def in_words(result: dict[str, Any]) -> str:
+def in_words(result: Mapping[str, Any]) -> str:
     """What a training has come to, in sentences."""
     steps, loss = result.get("steps", "?"), result.get("val_loss")
     origin = str(result.get("started_from") or "")
