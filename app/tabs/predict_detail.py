@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QSlider, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QGridLayout, QSlider, QVBoxLayout, QWidget
 
 from app.widgets.labels import ElidedLabel, button, label, row
 from app.widgets.number_boxes import IntBox
 
 TICKS = ("network alone", "measured balance", "filtered raw")
+MOST_LETTERS = 100  # width of the slider: in a wide window it stays in reach
 TIP = (
     "How much of the raw data the denoised picture keeps inside particles. 0 %: the network alone. 50 %: the balance "
     "of network and raw data that was nearest to known signals in your noise. 100 %: linearly filtered raw data "
@@ -49,7 +50,9 @@ class DetailBar(QFrame):
         stays.setRetainSizeWhenHidden(True)  # the picture above must not jump
         self.apply.setSizePolicy(stays)
         self.apply.hide()
-        ticks = QGridLayout()
+        holder = QWidget()
+        holder.setMaximumWidth(self.fontMetrics().averageCharWidth() * MOST_LETTERS)
+        ticks = QGridLayout(holder)
         ticks.setContentsMargins(0, 0, 0, 0)
         ticks.setVerticalSpacing(0)
         ticks.addWidget(self.slider, 0, 0, 1, 3)
@@ -60,9 +63,10 @@ class DetailBar(QFrame):
             ticks.addWidget(text, 1, column)
             ticks.setColumnStretch(column, 1)
         line = row(label("Keep raw detail", "heading"), spacing=10)
-        line.addLayout(ticks, 1)
+        line.addWidget(holder, 100)
         line.addWidget(self.box, 0, Qt.AlignmentFlag.AlignTop)
         line.addWidget(self.gate, 0, Qt.AlignmentFlag.AlignTop)
+        line.addStretch(1)
         below = row(spacing=10)
         below.addWidget(self.words, 1)
         below.addWidget(self.apply)
