@@ -75,6 +75,7 @@ COMPARISON = (
     ("S, W, D", "side by side, swipe, difference"),
     ("B", "blink; hold it to see the first picture"),
     ("G", "agreement of the two pictures (FRC)"),
+    ("O", "gate: colour where the network sees particles (Predict)"),
     ("X", "exchange A and B (window of two images)"),
 )
 OTHER_BUTTONS = "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."

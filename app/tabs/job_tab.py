@@ -26,6 +26,8 @@ from core.errors import AppError, ParamError
 from core.jobs.table import job_params
 from workers.job_worker import JobWorker
 
+MOST_WARNINGS = 4  # in the banner
+
 
 class JobTab(OutputFolder, QWidget):
     """One job: subclasses set the texts and override the methods marked as theirs."""
@@ -41,6 +43,7 @@ class JobTab(OutputFolder, QWidget):
         self.session = session
         self.worker: JobWorker | None = None
         self.result: dict[str, Any] = {}
+        self._warnings: list[str] = []
         self._stale = False  # the view still shows the run before
         self.banner = Banner()
         # Parents first, then what goes into them: with a style sheet, moving a finished subtree into its
@@ -65,6 +68,7 @@ class JobTab(OutputFolder, QWidget):
         self._arranged = False
         self.splitter.splitterMoved.connect(lambda *_: self._keep_splitter())
         self.run_bar.run_clicked.connect(self.start)
+        self.run_bar.warnings_clicked.connect(self._show_warnings)
         self.banner.next.clicked.connect(self._on_next)
         self.banner.detail.clicked.connect(self._show_detail)
         self.form.edited.connect(self.on_edited)
@@ -219,7 +223,7 @@ class JobTab(OutputFolder, QWidget):
         """Show this run from now on."""
         self.release()
         self.worker, self.result = worker, {}
-        self._warnings: list[str] = []
+        self._warnings = []
         self._offered = ""
         self.banner.hide()
         self._stale = True
@@ -252,16 +256,26 @@ class JobTab(OutputFolder, QWidget):
 
     def _on_warning(self, text: str) -> None:
         text = in_words(text, self.form.model)
-        if text not in self._warnings:
-            self._warnings.append(text)
+        if text in self._warnings:
+            return
+        self._warnings.append(text)
+        self.run_bar.set_warnings(len(self._warnings))
         self.session.message.emit(text, 8000)
+        self._show_warnings()
+
+    def _show_warnings(self) -> None:
+        """Say at once, and as long as nobody closes it, what the running job warns of."""
+        first, *more = self._warnings
+        if self.worker is not None and self.worker.state == "done":
+            self._on_done(self.result)
+        else:
+            self.banner.show_text("warning", first, "\n".join(_shortened(more)))
 
     def _on_done(self, result: dict[str, Any]) -> None:
         self.result = result
-        hint = "\n".join(self._warnings[:5])
         warning = self.judge(result)
-        state = "warning" if warning else "done"
-        hint = "\n".join(t for t in (warning, hint) if t)
+        state = "warning" if warning or self._warnings else "done"
+        hint = "\n".join(t for t in (warning, *_shortened(self._warnings)) if t)
         self.banner.show_text(state, self.summary(result), hint, next_step=self.next_text)
         self._remember_paths()
         self.on_result(result)
@@ -279,7 +293,8 @@ class JobTab(OutputFolder, QWidget):
             self.banner.show_text("failed", text, hint, detail="Details" if bug else "Show log")
 
     def _on_stopped(self) -> None:
-        self.banner.show_text("stopped", "Stopped.", "What was finished stays.", detail="Continue this run")
+        hint = "\n".join(("What was finished stays.", *_shortened(self._warnings)))
+        self.banner.show_text("stopped", "Stopped.", hint, detail="Continue this run")
 
     def _on_lost(self, tail: str) -> None:
         self.banner.show_text(
@@ -296,3 +311,9 @@ class JobTab(OutputFolder, QWidget):
             self.session.resume(self.worker)
         else:
             self.run_bar.log_button.setChecked(True)
+
+
+def _shortened(warnings: list[str]) -> list[str]:
+    """The first few; all of them are in the log."""
+    rest = len(warnings) - MOST_WARNINGS
+    return warnings[:MOST_WARNINGS] + ([f"… and {rest} more in the log."] if rest > 0 else [])

@@ -5,7 +5,6 @@ The list and the pairs come from the folders, not from the run: an interrupted o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,10 @@ from PySide6.QtWidgets import QButtonGroup, QSplitter, QVBoxLayout, QWidget
 
 from app.session import Session
 from app.tabs.job_tab import JobTab
+from app.tabs.predict_detail import DetailBar
+from app.tabs.predict_folder import Made, list_pairs, list_pieces, made_by
+from app.tabs.predict_live import LivePicture
+from app.tabs.predict_share import RawShare
 from app.viewer.compare_view import CompareView
 from app.viewer.pair_loader import PairLoader
 from app.widgets.labels import button, column, label, row
@@ -23,7 +26,6 @@ from app.widgets.micrograph_list import MicrographList
 from core.errors import AppError
 from workers.task import run_task
 
-DENOISED = "denoised"
 NOT_YET = "Not denoised yet. Press Denoise."
 ADVICE = "Denoised: for seeing and picking. Extract particles from the raw micrographs."
 METHODS = {"model": "", "gaussian": "gaussian:30", "wiener": "wiener"}
@@ -35,7 +37,7 @@ TIPS = {
 }
 
 
-class PredictTab(JobTab):
+class PredictTab(RawShare, JobTab):
     """Job `predict`."""
 
     job = "predict"
@@ -49,9 +51,14 @@ class PredictTab(JobTab):
         self._listed = ""  # the output folder that `outputs` is about
         self._model = ""
         self._method = "model"
-        self._method_label = DENOISED
-        self._asked: tuple[Any, ...] = ()
+        self._made = Made()
+        self._pieces: dict[Path, Path] = {}  # of the micrographs that have them
+        self._asked: tuple[Any, ...] = ()  # micrograph, its output, the output's time
         super().__init__(session, parent)
+        self.form.hide_row("keep_raw")  # the slider stands for it
+        self.live = LivePicture(self)
+        self.live.came.connect(self._on_live)
+        self.live.failed.connect(self._on_live_failed)
         self.pair = PairLoader(session.cache, self)
         self.pair.changed.connect(self._show_pair)
         self.pair.failed.connect(lambda _side, _err: self._show_pair())
@@ -80,7 +87,11 @@ class PredictTab(JobTab):
         self.list = MicrographList([("State", self._state_of, "Is there a denoised micrograph in the output folder?")])
         self.list.selected.connect(self._show)
         self.compare = CompareView()
-        self._set_label(DENOISED)
+        self._set_label()
+        self.detail = DetailBar()
+        self.detail.keep_edited.connect(lambda percent: self.form.set_values({"keep_raw": percent / 100}))
+        self.detail.gate_toggled.connect(lambda _on: self._update_live())
+        self.detail.apply_clicked.connect(self._apply_to_all)
         self.compare.frame_chosen.connect(self._show_frame)
         self.compare.said.connect(lambda text: self.session.message.emit(text, 6000))
         self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
@@ -91,11 +102,15 @@ class PredictTab(JobTab):
         inside = QVBoxLayout(right)
         inside.setContentsMargins(8, 0, 0, 0)
         inside.addWidget(self.compare, 1)
+        inside.addWidget(self.detail)
         inside.addWidget(label(ADVICE, "muted", wrap=True))
         whole = QSplitter()
         whole.setChildrenCollapsible(False)
+        self.rooms = QSplitter(Qt.Orientation.Vertical)  # what is said about the pictures goes below them
+        self.rooms.setChildrenCollapsible(False)
+        self.rooms.addWidget(right)
         whole.addWidget(left)
-        whole.addWidget(right)
+        whole.addWidget(self.rooms)
         whole.setStretchFactor(1, 1)
         unit = self.fontMetrics().averageCharWidth()
         whole.setSizes([unit * 46, unit * 104])
@@ -104,6 +119,9 @@ class PredictTab(JobTab):
                 shortcut = QShortcut(QKeySequence(key), whole)
                 shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
                 shortcut.activated.connect(lambda by=by: self.list.step(by))
+        gate = QShortcut(QKeySequence("O"), whole)
+        gate.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        gate.activated.connect(self.detail.gate.click)
         return whole
 
     # ---- method ----------------------------------------------------------------------------------------
@@ -121,10 +139,12 @@ class PredictTab(JobTab):
         if key == "model":
             method = method_of(str(self.form.raw("model")))
             self.methods.button(list(METHODS).index(method)).setChecked(True)
-            self.form.rows["keep_raw"].editor.setEnabled(method == "model")
             if method != self._method:
                 self._method = method
                 self._change_folder(method)
+        if key in ("keep_raw", "model"):
+            self.detail.set_percent(round(100 * float(self.form.raw("keep_raw") or 0.0)))
+            self._update_live()
         if key == "output" and self._listed != self.form.values().get("output", ""):
             self._forget_denoised()
         if key in ("micrographs", "output", "model") and hasattr(self, "_refresh_timer"):
@@ -144,19 +164,28 @@ class PredictTab(JobTab):
         given = [Path(p) for p in values.get("micrographs", [])]
         output = Path(values["output"]) if values.get("output") else None
         if not given:
-            self._on_listed(([], {}), "", DENOISED)
+            self._on_listed([], {}, {}, "", Made())
             return
 
-        def show(found: tuple[Any, str]) -> None:
+        def show(found: tuple[Any, ...]) -> None:
             if self.form.values().get("output") == values.get("output"):  # otherwise another listing follows
-                self._on_listed(found[0], values.get("output", ""), found[1])
+                (files, pairs), pieces, made = found
+                self._on_listed(files, pairs, pieces, values.get("output", ""), made)
 
-        run_task(lambda: (list_pairs(given, output), made_by(output)), show, self._on_list_failed, self)
+        def look() -> tuple[Any, ...]:
+            files, pairs = list_pairs(given, output)
+            return (files, pairs), list_pieces(pairs, output), made_by(output)
 
-    def _on_listed(self, found: tuple[list[Path], dict[Path, Path]], output: str, method: str) -> None:
-        files, self.outputs = found
-        self._listed = output
-        self._set_label(method)
+        run_task(look, show, self._on_list_failed, self)
+
+    def _on_listed(
+        self, files: list[Path], outputs: dict[Path, Path], pieces: dict[Path, Path], output: str, made: Made
+    ) -> None:
+        other = (output, made.keep) != (self._listed, self._made.keep)
+        self.outputs, self._pieces, self._listed, self._made = outputs, pieces, output, made
+        self._set_label()
+        if other and made.keep is not None:  # the files first, as they are
+            self.form.set_values({"keep_raw": made.keep})
         current = self.list.current()
         if files != self.list.files:
             select = files.index(current) if current in files else 0
@@ -169,9 +198,10 @@ class PredictTab(JobTab):
         if not files:
             self.compare.set_pair(None, None)
             self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
+        self._update_live()
 
     def _on_list_failed(self, err: AppError) -> None:
-        self._on_listed(([], {}), "", DENOISED)
+        self._on_listed([], {}, {}, "", Made())
         self.compare.set_message(f"{err.message}\n{err.hint}")
 
     def _state_of(self, path: Path) -> str:
@@ -189,7 +219,10 @@ class PredictTab(JobTab):
             return
         before, self._asked = self._asked, (path, denoised, stamp)
         other_file = not before or before[0] != path
+        self._refused = None
         if other_file:
+            self._answer = None
+            self.compare.scene.set_gate(None)
             self.compare.set_message(f"Loading {path.name} …")
             self.pair.request(0, path)
         index = 0 if other_file else self._index()
@@ -224,19 +257,24 @@ class PredictTab(JobTab):
         raw, denoised = self.pair.pictures
         size = raw.pixel_size_a if raw is not None else None
         path, made = self._asked[:2]
+        if self._answer is not None and self._answer.picture is not None and denoised is not None:
+            denoised = self._answer.picture
         self.compare.set_pair(raw, denoised, path.name, size, (path, made))
-        self._set_label(self._method_label)
+        self._set_label()
         if self.pair.words():
             self.compare.set_message(self.pair.words())
+        self._update_live()
 
-    def _set_label(self, method: str) -> None:
-        self._method_label = method
+    def _set_label(self) -> None:
         missing = not self._asked or self._asked[1] is None
-        self.compare.set_labels("raw", f"{method}: for seeing and picking", NOT_YET if missing else "Loading …")
+        self.compare.set_labels(
+            "raw", f"{self._made.label}: for seeing and picking", NOT_YET if missing else "Loading …"
+        )
 
     def _forget_denoised(self) -> None:
         """The output folder is another one: what is shown on the right is not from there."""
-        self.outputs = {}
+        self.outputs, self._pieces, self._answer = {}, {}, None
+        self.compare.scene.set_gate(None)
         if self._asked and self._asked[1] is not None:
             self._asked = (self._asked[0], None, 0)
             self.pair.drop(1)
@@ -274,6 +312,7 @@ class PredictTab(JobTab):
 
     def close_tab(self) -> None:
         """End the threads."""
+        self.live.forget()
         self.pair.stop()
 
 
@@ -281,32 +320,3 @@ def method_of(model: str) -> str:
     """Which method a model text names: gaussian, wiener, or model."""
     word = model.strip().lower().split(":")[0]
     return word if word in ("gaussian", "wiener") else "model"
-
-
-def made_by(output: Path | None) -> str:
-    """How the micrographs of an output folder were made, as its settings file says: the label of the picture."""
-    try:
-        settings = json.loads((output / "denoised.json").read_text(encoding="utf-8")) if output else {}
-    except (OSError, ValueError):
-        return DENOISED
-    method = settings.get("method", "") if isinstance(settings, dict) else ""
-    if isinstance(method, dict):  # what identifies the outputs: the method and its settings
-        method = method.get("method", "")
-    name, _, size = str(method).partition(":")
-    if name == "gaussian":
-        return f"Gaussian {size} Å"
-    return "Wiener" if name == "wiener" else DENOISED
-
-
-def list_pairs(given: list[Path], output: Path | None) -> tuple[list[Path], dict[Path, Path]]:
-    """Micrographs of the inputs, and for each the file of the same name stem in the output folder."""
-    from core.images.source import SUFFIXES, list_micrographs
-    from core.io.coordinates import stem_of
-
-    files = list_micrographs(given if len(given) > 1 else given[0])
-    if output is None or not output.is_dir():
-        return files, {}
-    made = {stem_of(p.name): p for p in output.iterdir() if p.name.lower().endswith(SUFFIXES)}
-    inputs = {f.absolute() for f in files}
-    pairs = {f: made[stem_of(f.name)] for f in files if stem_of(f.name) in made}
-    return files, {f: p for f, p in pairs.items() if p.absolute() not in inputs}

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QSplitter, QWidget
 
+from app.session import Session
 from app.tabs.job_tab import JobTab
+from app.tabs.train_modes import NOTES, choices, fitting_mode, in_words
+from app.widgets.choice_cards import ChoiceCards
 from app.widgets.image_strip import ImageStrip
+from app.widgets.labels import column, label
 from app.widgets.metric_plot import MetricPlot, library
+from core.denoising.set_kind import Kind, set_kind
 from core.params import Params
+from workers.task import run_task
 
 MOST_TSLM = 0.1  # share of the particles' signal that a finished model may remove
 
@@ -28,6 +34,57 @@ class TrainTab(JobTab):
     next_text = "Use in Predict →"
     output_name = "model"
     fresh_folder = True
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        self._kind: Kind = ""
+        super().__init__(session, parent)
+        self.form.hide_row("mode")  # the cards stand for it
+        self._look = QTimer(self, interval=300, singleShot=True)
+        self._look.timeout.connect(self._look_at_set)
+        self._look_at_set()
+        self._show_modes()
+
+    def form_header(self) -> QWidget:
+        self.modes = ChoiceCards()
+        self.modes.chosen.connect(lambda mode: self.form.set_values({"mode": mode}))
+        self.note = label("", "muted", wrap=True)
+        whole = QWidget()
+        whole.setLayout(column(self.modes, self.note, spacing=8))
+        return whole
+
+    def on_edited(self, key: str) -> None:
+        if key == "input" and hasattr(self, "_look"):
+            self._look.start()  # not for every letter that is typed
+        if key in ("mode", "minutes", "epochs", "start"):
+            self._show_modes()
+
+    def _look_at_set(self) -> None:
+        """Find out in a task what the input folder is: it may be on a slow disk."""
+        folder = str(self.form.values().get("input") or "")
+        if not folder:
+            self._on_kind("")
+            return
+
+        def show(kind: Kind) -> None:
+            if self.form.values().get("input") == folder:
+                self._on_kind(kind)
+
+        run_task(lambda: set_kind(Path(folder)), show, lambda _err: self._on_kind(""), self)
+
+    def _on_kind(self, kind: Kind) -> None:
+        self._kind = kind
+        self._show_modes()
+
+    def _show_modes(self) -> None:
+        """Offer what fits the training set; the form's mode follows when it is not among it."""
+        minutes, epochs, start = (self.form.raw(key) for key in ("minutes", "epochs", "start"))
+        offered = choices(self._kind, minutes, epochs, str(start or ""))
+        self.modes.set_choices(offered)
+        mode = fitting_mode(str(self.form.raw("mode")), offered)
+        self.modes.set_current(mode)
+        self.form.set_values({"mode": mode})
+        self.note.setText(NOTES[self._kind])
+        self.note.setVisible(bool(NOTES[self._kind]))
 
     def build_view(self) -> QWidget:
         self.curves = MetricPlot(
@@ -85,13 +142,7 @@ class TrainTab(JobTab):
         self.strip.set_images(np.stack([*images, latest[2]]), [*labels, "target"])
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        if result.get("summary"):
-            return str(result["summary"])
-        parts = [f"Trained for {result.get('steps', '?')} steps."]
-        for key, text in (("val_loss", "Validation loss"), ("tslm", "structural loss (TSLM)")):
-            if isinstance(result.get(key), (int, float)):
-                parts.append(f"{text} {result[key]:.4g}.")
-        return " ".join(parts)
+        return in_words(result) if result.get("steps") else str(result.get("summary") or "Done.")
 
     def judge(self, result: Mapping[str, Any]) -> str:
         tslm = result.get("tslm")

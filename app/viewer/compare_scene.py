@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
 from app.viewer.decorations import draw_caption, draw_message, draw_scale_bar
+from app.viewer.gate_overlay import GateOverlay
 from app.viewer.legend import draw_legend
 from app.viewer.linked_cursor import LinkedCursor
 from app.viewer.scene import Picture, Scene, Style
@@ -38,6 +39,7 @@ class CompareScene(Scene):
         self.filtered = ""  # what the view filter does to both: "low-pass 20 Å"
         self.difference_means = ": what was removed"
         self.nothing = ""  # in place of a second picture that is not there
+        self.gate: GateOverlay | None = None  # over the second picture
         self.cursor = LinkedCursor()
         self.pyramids: tuple[Pyramid | None, Pyramid | None] = (None, None)
         self.pixel_sizes: tuple[float | None, float | None] = (None, None)
@@ -80,6 +82,12 @@ class CompareScene(Scene):
         """In blink mode: the raw picture instead of the other."""
         self.show_raw = on
         self.changed()
+
+    def set_gate(self, gate: GateOverlay | None) -> None:
+        """Colour the second picture where the gate is open."""
+        if gate is not self.gate:
+            self.gate = gate
+            self.changed()
 
     def set_labels(self, raw: str, denoised: str, nothing: str) -> None:
         """What is written in the corners, and in place of a second picture that is not there."""
@@ -205,6 +213,8 @@ class CompareScene(Scene):
         painter.save()
         painter.setClipRect(clip, Qt.ClipOperation.IntersectClip)
         if self.pyramids[which] is not None:
+            if which == 1 and self.gate is not None:
+                self._draw_gate(painter, self.gate, panel)
             self.draw_marks(painter, panel, clip, style)
             fixed.append(self._bar(painter, self.pixel_sizes[which], panel, style))
             if self.mode == "side" and which != self.cursor.side:
@@ -212,9 +222,18 @@ class CompareScene(Scene):
         elif any(self.pyramids) and not self.message:
             text = (which == 1 and self.nothing) or f"No {self.labels[which]} picture"
             fixed.append(draw_message(painter, text, clip, style.scaled(), False))
-        fixed.append(self._label(painter, self.caption(which), clip, style, which == 1 and self.mode == "swipe"))
+        right = which == 1 and self.mode == "swipe"
+        fixed.append(self._label(painter, self.caption(which), clip, style, right))
+        if which == 1 and self.gate is not None and self.pyramids[1] is not None:
+            fixed.append(self.gate.draw_legend(painter, fixed[-1], right, style.scaled(), style.ratio))
         painter.restore()
         return fixed
+
+    def _draw_gate(self, painter: QPainter, gate: GateOverlay, panel: QRect) -> None:
+        painter.save()
+        painter.translate(panel.topLeft())
+        gate.draw(painter, self.model)
+        painter.restore()
 
     def _bar(self, painter: QPainter, pixel_size_a: float | None, panel: QRect, style: Style) -> QRect:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)

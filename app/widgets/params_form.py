@@ -41,6 +41,7 @@ class Row:
     editor: QWidget
     reset: QToolButton
     error: QLabel
+    hidden: bool = False  # another control of the tab stands for it
 
 
 class ParamsForm(QWidget):
@@ -124,9 +125,19 @@ class ParamsForm(QWidget):
         self.rows[spec.key] = Row(spec, label, editor, reset, error)
         connect_edited(editor, lambda: self._changed(spec.key))
 
+    def hide_row(self, key: str) -> None:
+        """Another control of the tab stands for this field; its value is read and set as before."""
+        row = self.rows[key]
+        row.hidden = True
+        for part in (row.label, row.editor, row.reset):
+            policy = part.sizePolicy()
+            policy.setRetainSizeWhenHidden(False)
+            part.setSizePolicy(policy)
+            part.hide()
+
     def _changed(self, key: str) -> None:
         row = self.rows[key]
-        changed = not row.spec.required and not same(self.raw(key), row.spec.default)
+        changed = not row.hidden and not row.spec.required and not same(self.raw(key), row.spec.default)
         row.reset.setVisible(changed)
         self.mark({key: self._out_of_bounds(key)}, only=key, focus=False)
         self.edited.emit(key)

@@ -16,7 +16,8 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QProgressBar, QToolButton, QVBoxLayout
 
 from app import theme
-from app.widgets.labels import ElidedLabel, button, label, row
+from app.widgets.labels import ElidedLabel, button, counted, label, row
+from core.jobs.train import MINUTES
 from workers.job_worker import JobWorker
 
 WORDS = {
@@ -57,10 +58,16 @@ class Eta:
 TRAINING = {"train": (0.0, 1.0), "demo": (0.10, 0.80)}  # the part of a job's progress that lasts `minutes`
 
 
+def planned_minutes(job: str, params: Mapping[str, Any]) -> Any:
+    """How long a training is to last: as given, or as its mode says."""
+    given = params.get("minutes")
+    return MINUTES.get(str(params.get("mode") or "quick")) if given is None and job == "train" else given
+
+
 def planned_left(job: str, params: Mapping[str, Any], fraction: float) -> float | None:
-    """Seconds left of a training whose minutes were given; None outside of it and while it is set up."""
+    """Seconds left of a training that lasts a time; None outside of it and while it is set up."""
     first, last = TRAINING.get(job, (1.0, 1.0))
-    minutes = params.get("minutes")
+    minutes = planned_minutes(job, params)
     if params.get("epochs") or not isinstance(minutes, (int, float)) or not first < fraction < last:
         return None
     return 60 * minutes * (last - fraction) / (last - first)
@@ -78,6 +85,7 @@ class RunBar(QFrame):
 
     run_clicked = Signal()
     stop_clicked = Signal()
+    warnings_clicked = Signal()  # show them again
 
     def __init__(self, run_text: str = "Run") -> None:
         super().__init__()
@@ -96,6 +104,10 @@ class RunBar(QFrame):
         self.stop_button.clicked.connect(self._stop)
         self.state_label = label(WORDS[""], "heading")
         self.message = ElidedLabel()
+        self.warnings = self._tool("", "Show what the job warned of")
+        self.warnings.setObjectName("warnings")
+        self.warnings.clicked.connect(self.warnings_clicked)
+        self.warnings.hide()
         self.times = label("", "muted")
         self.log_button = self._tool("Log", "Show what the job writes")
         self.log_button.setCheckable(True)
@@ -119,7 +131,7 @@ class RunBar(QFrame):
         whole.setSpacing(6)
         line = row(self.run_button, self.stop_button, self.state_label, spacing=8)
         line.addWidget(self.message, 1)
-        for widget in (self.times, self.log_button, self.open_button):
+        for widget in (self.warnings, self.times, self.log_button, self.open_button):
             line.addWidget(widget)
         whole.addLayout(line)
         whole.addWidget(self.bar)
@@ -137,6 +149,7 @@ class RunBar(QFrame):
         self._eta = Eta()
         self.log.clear()
         self.message.setText("")
+        self.set_warnings(0)
         self.bar.setValue(0)
         self.stop_button.setText("Stop")
         worker.progress.connect(self._on_progress)
@@ -156,6 +169,12 @@ class RunBar(QFrame):
                 signal.disconnect(slot)
         self.worker = None
         self._timer.stop()
+
+    def set_warnings(self, count: int) -> None:
+        """How many things the job has warned of; they stay to be found until the next run."""
+        self.warnings.setText(f"⚠ {counted(count, 'warning')}")
+        self.warnings.setAccessibleName(counted(count, "warning"))
+        self.warnings.setVisible(count > 0)
 
     def _on_progress(self, done: float, total: float, message: str, t: float) -> None:
         fraction = min(1.0, done / total) if total > 0 else 0.0
@@ -202,7 +221,10 @@ class RunBar(QFrame):
         """Time left in words; nothing where a guess would be one."""
         planned = planned_left(worker.job, worker.params, worker.fraction)
         if planned is not None:
-            planned = max(0.0, planned - (time.time() - self._reported))
+            planned -= time.time() - self._reported
+            if planned < 1 and worker.job == "train":
+                return "finishing"  # the time is over; what follows is measured, not trained
+            planned = max(0.0, planned)
             return f"{clock(planned)} {'of training left' if worker.job == 'demo' else 'left'}"
         timed = worker.job in TRAINING and not worker.params.get("epochs")
         if timed and worker.fraction <= TRAINING[worker.job][0]:

@@ -17,13 +17,13 @@ from safetensors.torch import save_file
 
 from core.denoising.blend import SHELLS, Blend
 from core.denoising.parts import Gate
+from core.denoising.set_kind import GENERIC_PATH as GENERIC_PATH
 from core.denoising.unet import UNet
 from core.errors import InputError
 from core.io.atomic import atomic_path, write_json
 
 FORMAT = "vitreous-denoiser-2"
 GENERIC = "generic"  # method of a model that has seen nobody's noise: a start for trainings, not for use
-GENERIC_PATH = Path(__file__).resolve().parents[2] / "resources" / "models" / "generic.safetensors"
 
 
 @dataclass(frozen=True)

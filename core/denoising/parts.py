@@ -127,6 +127,12 @@ def parts_file(output: Path) -> Path:
     return output.parent / FOLDER / f"{output.stem}.safetensors"
 
 
+def file_mark(path: Path) -> dict[str, Any]:
+    """What tells a file from another one, or from its own later state."""
+    stat = path.stat()
+    return {"file": str(path.absolute()), "size": stat.st_size, "time_ns": stat.st_mtime_ns}
+
+
 def save_parts(path: Path, parts: Parts, sigma: float, made_by: dict[str, Any]) -> None:
     """Keep the pieces of one micrograph as float16 in a safetensors file; `made_by` says of what and by which model."""
     arrays = {name: np.clip(getattr(parts, name), -6e4, 6e4).astype(np.float16) for name in NAMES}

@@ -16,7 +16,7 @@ from core.denoising.canonical import Canonical, crop, fine_sigma, to_canonical
 from core.denoising.collect import output_names as output_names
 from core.denoising.inference import run_network
 from core.denoising.model import Denoiser
-from core.denoising.parts import Parts, finish, load_parts, make_parts, save_parts
+from core.denoising.parts import Parts, file_mark, finish, load_parts, make_parts, save_parts
 from core.errors import InputError
 from core.io.coordinates import NoiseBoxes, match_names
 
@@ -45,15 +45,22 @@ class Network:
     workers: Workers
     parts_of: Callable[[Path], Path] | None = None  # where the pieces of a micrograph are kept
     digest: str = ""  # of the model file
+    reuse: bool = True  # pieces that this model made of the same file before
+    reused: int = 0  # micrographs that were put together from such pieces, without the network
     name: str = "network"
 
     def __call__(self, image: np.ndarray, path: Path, pixel_size_a: float | None, step: Step) -> np.ndarray:
         """Denoise one micrograph."""
         canonical = self.canonical(image, path, pixel_size_a)
+        if self.parts_of is None:
+            parts, sigma = self.take_apart(canonical, step)
+            return finish(image, canonical, parts, sigma, self.keep_raw)
         made_by = self._made_by(path, pixel_size_a)
-        kept = self._kept(path, canonical, made_by)
+        kept = self._kept(self.parts_of(path), canonical, made_by)
         parts, sigma = kept or self.take_apart(canonical, step)
-        if kept is None and self.parts_of is not None:
+        if kept is not None:
+            self.reused += 1
+        else:
             save_parts(self.parts_of(path), parts, sigma, made_by)
         return finish(image, canonical, parts, sigma, self.keep_raw)
 
@@ -82,20 +89,20 @@ class Network:
         return parts, sigma
 
     def _made_by(self, path: Path, pixel_size_a: float | None) -> dict[str, Any]:
-        """What pieces depend on; a file that is no longer there depends on its name only."""
-        stat = path.stat() if path.exists() else None
-        file = [str(path.absolute()), stat.st_size, stat.st_mtime_ns] if stat else [str(path.absolute())]
-        return {"model": self.digest, "file": file, "pixel_size_a": pixel_size_a}
+        """Of which file, by which model, at which scale: all that putting the pieces together needs to know."""
+        facts = self.denoiser.facts
+        scale = {"diameter_px": facts.diameter_for(pixel_size_a), "canonical_px": facts.canonical_diameter}
+        return {"model": self.digest, **file_mark(path), **scale, "sign": facts.sign}
 
-    def _kept(self, path: Path, canonical: Canonical, now: dict[str, Any]) -> tuple[Parts, float] | None:
+    def _kept(self, pieces: Path, canonical: Canonical, made_by: dict[str, Any]) -> tuple[Parts, float] | None:
         """Pieces that this model made of this file before: only the mixing is done anew."""
-        if self.parts_of is None or not self.digest or not self.parts_of(path).exists():
+        if not self.digest or not self.reuse or not pieces.exists():
             return None
         try:
-            parts, sigma, made_by = load_parts(self.parts_of(path))
+            parts, sigma, before = load_parts(pieces)
         except InputError:
             return None
-        fits = made_by == now and parts.gate.shape == canonical.image.shape
+        fits = before == made_by and parts.gate.shape == canonical.image.shape
         return (parts, sigma) if fits else None
 
 

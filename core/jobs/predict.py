@@ -38,11 +38,16 @@ class PredictParams(Params):
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
-        0.8,
+        0.5,
         ge=0,
         le=1,
-        description="Share of low-pass filtered raw detail kept where the network sees particles.",
+        description="0: the network alone; 0.5: the measured balance of network and raw data; 1: filtered raw data.",
         json_schema_extra=ui(label="Keep raw detail"),
+    )
+    parts: bool = Field(
+        True,
+        description="Keep the pieces of every micrograph, so that raw detail can be changed without the network.",
+        json_schema_extra=ui(label="Keep pieces", advanced=True),
     )
     noise: Path | None = Field(
         None,
@@ -75,6 +80,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
     targets = output_names(micrograph_names(micrographs), params.output)
     method, identity = make_method(params, micrographs)
     _check_targets(params, targets)
+    _keep_pieces(params, method, targets)
     if rank.number == 0:
         _check_noise(params, ctx, method, micrographs)
     with together(params.output, rank, lambda: ctx.step(0, 1, "Waiting for the other processes")) as team:
@@ -85,6 +91,8 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
             team.wait_until_ready()
         report = _denoise_all(params, ctx, rank.share(micrographs), targets, method)
         reports = team.settle(report)
+        if rank.number == 0:
+            _all_made(params.output, targets)
     return _told(params, ctx, micrographs, targets, reports, rank)
 
 
@@ -102,9 +110,9 @@ def _denoise_all(
     params: PredictParams, ctx: JobContext, micrographs: list[Path], targets: dict[Path, Path], method: Method
 ) -> dict[str, Any]:
     """The loop over the micrographs of this process: the next is read, and the one before written, meanwhile."""
-    there = existing(targets.values())
-    missing = [m for m in micrographs if params.overwrite or targets[m] not in there]
-    if ctx.continued and params.overwrite:  # a continued run keeps what it has already made
+    there, again = existing(targets.values()), _to_remake(params.output)
+    missing = [m for m in micrographs if params.overwrite or targets[m] not in there or targets[m] in again]
+    if ctx.continued and (params.overwrite or again):  # a continued run keeps what it has already made
         since = (ctx.run_dir / "job.toml").stat().st_mtime
         missing = [m for m in missing if targets[m] not in there or targets[m].stat().st_mtime < since]
     number = {m: i for i, m in enumerate(missing)}
@@ -145,6 +153,7 @@ def _denoise_all(
         "failed": failed[:MOST_WARNINGS],
         "failures": len(failed),
         "pixels": pixels,
+        "recomposed": getattr(method, "reused", 0),
         "cpu_seconds": time.process_time() - cpu,
     }
 
@@ -167,11 +176,13 @@ def _told(
             f"{failed[0][2]} The others are in {params.output}.".lstrip(),
         )
     ctx.step(1, 1, "Done")
-    speed = pixels / 1e6 / max(sum(r["cpu_seconds"] for r in reports), 1e-9)
+    reused = sum(r["recomposed"] for r in reports)  # their speed is not the network's
+    speed = 0.0 if reused else pixels / 1e6 / max(sum(r["cpu_seconds"] for r in reports), 1e-9)
     mine = micrographs if rank.number == 0 else rank.share(micrographs)
     summary = f"{asked - failures} micrographs denoised in {params.output}"
+    summary += f", {reused} of them recomposed from their pieces without the network" if reused else ""
     summary += f", {skipped} were there already" if skipped else ""
-    summary += f"; {speed:.2f} Mpx per CPU-second" if pixels else ""
+    summary += f"; {speed:.2f} Mpx per CPU-second" if speed else ""
     if not rank.alone:
         summary += f" (process {rank.number} of {rank.size})" if rank.number else f" by {rank.size} processes"
     return {
@@ -181,7 +192,8 @@ def _told(
         "files": [str(targets[m]) for m in mine],
         "inputs": [str(m) for m in mine],
         "skipped": skipped,
-        "megapixels_per_cpu_second": round(speed, 4) if pixels else None,
+        "recomposed": reused,
+        "megapixels_per_cpu_second": round(speed, 4) if speed else None,
     }
 
 
@@ -213,7 +225,16 @@ def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method,
     denoiser = load_denoiser(path, device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
-    return Network(denoiser, params.keep_raw, Workers(device)), identity
+    return Network(denoiser, params.keep_raw, Workers(device), digest=digest, reuse=not params.overwrite), identity
+
+
+def _keep_pieces(params: PredictParams, method: Method, targets: dict[Path, Path]) -> None:
+    """Where the pieces of each micrograph lie; only here: a method is also run on images that are no file."""
+    from core.denoising.parts import parts_file
+    from core.denoising.predict import Network
+
+    if params.parts and isinstance(method, Network):
+        method.parts_of = lambda source: parts_file(targets[source])
 
 
 def _check_targets(params: PredictParams, targets: dict[Path, Path]) -> None:
@@ -246,10 +267,8 @@ def _check_earlier(params: PredictParams, targets: dict[Path, Path], identity: d
     except (OSError, ValueError, KeyError, TypeError):
         made, sources = None, {}
     key = {t: t.relative_to(params.output).as_posix() for t in targets.values()}
-    stats = {s: s.stat() for s in targets}
-    now = {key[t]: [str(s), stats[s].st_size, stats[s].st_mtime_ns] for s, t in targets.items()}
-    found = existing(targets.values())
-    there = [key[t] for t in targets.values() if t in found]
+    now = {key[t]: [str(s), s.stat().st_size, s.stat().st_mtime_ns] for s, t in targets.items()}
+    there = [key[t] for t in targets.values() if t.exists()]
     foreign = [name for name in there if name not in sources]
     if foreign:
         raise ParamError(
@@ -258,11 +277,59 @@ def _check_earlier(params: PredictParams, targets: dict[Path, Path], identity: d
             fields=("output",),
         )
     other = [name for name in there if sources[name] != now[name]]
-    if not params.overwrite and there and (made != identity or other):
+    recompose = params.parts and not other and _differ_in_keep_only(made, identity)
+    if not params.overwrite and there and (other or (made != identity and not recompose)):
         what = (
             f"{other[0]} denoised from another file" if other else "micrographs denoised with another model or settings"
         )
         raise ParamError(
             f"{params.output} holds {what}.", "Choose another folder, or --overwrite.", fields=("output", "overwrite")
         )
-    write_json(settings, {"method": identity, "sources": sources | now})
+    again = _to_remake(params.output)
+    if there and made != identity:
+        if not params.overwrite:
+            _check_pieces(params.output, there, sources)
+        again |= {params.output / name for name in there}
+    left = sorted(t.relative_to(params.output).as_posix() for t in again)
+    write_json(settings, {"method": identity, "sources": sources | now} | ({"remake": left} if left else {}))
+
+
+def _differ_in_keep_only(made: Any, identity: dict[str, Any]) -> bool:
+    """Were these outputs made by the same network, with nothing else than another share of raw detail?"""
+    if not isinstance(made, dict) or identity["method"] != "network":
+        return False
+    return made != identity and made | {"keep_raw": None} == identity | {"keep_raw": None}
+
+
+def _check_pieces(output: Path, there: list[str], sources: dict[str, Any]) -> None:
+    """Another share of raw detail is for all outputs of a folder, and needs the pieces of all."""
+    from core.denoising.parts import parts_file
+
+    forgotten = [name for name in sources if name not in there and (output / name).exists()]
+    bare = [name for name in there if not parts_file(output / name).is_file()]
+    if forgotten or bare:
+        name = (forgotten or bare)[0]
+        why = f"{name} too, which this run does not name" if forgotten else f"{name} without the pieces it was made of"
+        raise ParamError(
+            f"{output} holds micrographs with another share of raw detail, and {why}.",
+            "Name all its micrographs." if forgotten else "Choose another folder, or --overwrite.",
+            fields=("micrographs",) if forgotten else ("output", "overwrite"),
+        )
+
+
+def _to_remake(output: Path) -> set[Path]:
+    """Outputs that are still as an earlier run with other settings made them: a later one was not finished."""
+    try:
+        names = json.loads((output / SETTINGS_FILE).read_text(encoding="utf-8"))["remake"]
+        return {output / str(name) for name in names}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _all_made(output: Path, targets: dict[Path, Path]) -> None:
+    """The outputs of this run are now as the settings file says."""
+    before = _to_remake(output)
+    left = sorted(t.relative_to(output).as_posix() for t in before - set(targets.values()))
+    if before:
+        settings = json.loads((output / SETTINGS_FILE).read_text(encoding="utf-8")) | {"remake": left}
+        write_json(output / SETTINGS_FILE, {k: v for k, v in settings.items() if k != "remake" or left})

@@ -254,6 +254,7 @@ def _write_model(params: TrainParams, ctx: JobContext, learner: Learner, facts: 
         "summary": f"{summary}{path}",
         "model": str(path),
         "mode": params.mode,
+        "method": facts.method,
         "started_from": facts.started_from,
         "steps": facts.steps,
         "best_step": learner.best_step,
