@@ -70,17 +70,16 @@ def fit_blend(
     count = shell_counts(128)
     total = ndi.gaussian_filter1d(total, SMOOTH, axis=1, mode="nearest")
     yy, yn, nn, ty, tn, tt = total
-    if wiener is None:
-        wiener = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0)
+    linear = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0) if wiener is None else wiener
     yy, nn = yy * (1 + RIDGE), nn * (1 + RIDGE)
     scale = np.maximum(yy * nn - yn * yn, 1e-12)
     network = np.clip(TRUST * (tn * yy - ty * yn) / scale, 0.0, 1.0)
     raw = np.clip((ty - network * yn) / np.maximum(yy, 1e-12), 0.0, 1.0)  # the best beside the network's bounded share
     energy = (count * tt).sum()
     kept = (count * (raw * ty + network * tn)).sum() / energy
-    alone = (count * wiener * ty).sum() / energy
+    alone = (count * linear * ty).sum() / energy
     gain, gain_alone = (float(np.clip(1 / max(of, 1e-3), 1.0, MOST_GAIN)) for of in (kept, alone))
-    return Blend(gain * raw, gain * network, gain_alone * wiener)
+    return Blend(gain * raw, gain * network, gain_alone * linear)
 
 
 def _real(a: np.ndarray, b: np.ndarray) -> np.ndarray:
