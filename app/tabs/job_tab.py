@@ -266,7 +266,7 @@ class JobTab(OutputFolder, QWidget):
     def _show_warnings(self) -> None:
         """Say at once, and as long as nobody closes it, what the running job warns of."""
         first, *more = self._warnings
-        if self.worker is not None and self.worker.state == "done":
+        if self.result and self.worker is not None and self.worker.state == "done":
             self._on_done(self.result)
         else:
             self.banner.show_text("warning", first, "\n".join(_shortened(more)))
