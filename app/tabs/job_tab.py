@@ -251,7 +251,8 @@ class JobTab(OutputFolder, QWidget):
         self.on_preview(name, array, info)
 
     def _on_progress(self, done: float, total: float, message: str, t: float) -> None:
-        self._fresh_view()
+        if done > 0:  # a job that only looks at its inputs may still refuse them
+            self._fresh_view()
         self.on_progress(done, total, message, t)
 
     def _on_warning(self, text: str) -> None:
