@@ -251,7 +251,8 @@ class JobTab(OutputFolder, QWidget):
         self.on_preview(name, array, info)
 
     def _on_progress(self, done: float, total: float, message: str, t: float) -> None:
-        self._fresh_view()
+        if done > 0:  # a job that only looks at its inputs may still refuse them
+            self._fresh_view()
         self.on_progress(done, total, message, t)
 
     def _on_warning(self, text: str) -> None:
@@ -266,7 +267,7 @@ class JobTab(OutputFolder, QWidget):
     def _show_warnings(self) -> None:
         """Say at once, and as long as nobody closes it, what the running job warns of."""
         first, *more = self._warnings
-        if self.worker is not None and self.worker.state == "done":
+        if self.result and self.worker is not None and self.worker.state == "done":
             self._on_done(self.result)
         else:
             self.banner.show_text("warning", first, "\n".join(_shortened(more)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,21 @@ def test_the_time_left_is_the_modes_own_unless_minutes_are_given() -> None:
     assert planned_left("train", {"mode": "scratch", "minutes": 2.0}, 0.5) == pytest.approx(60)
     assert planned_left("train", {"mode": "scratch", "epochs": 3}, 0.5) is None
     assert planned_left("demo", {}, 0.5) is None
+
+
+def test_when_the_time_is_over_the_bar_promises_none(qtbot) -> None:
+    """What is measured after the last step takes a time that nobody planned."""
+    from types import SimpleNamespace
+
+    from app.widgets.run_bar import RunBar
+
+    bar = RunBar()
+    qtbot.addWidget(bar)
+    bar._reported = time.time()
+    worker = SimpleNamespace(job="train", params={"mode": "quality"}, fraction=0.5)
+    assert bar._left(worker) in ("5:00 left", "4:59 left")
+    worker.fraction = 0.999
+    assert bar._left(worker) == "finishing"
 
 
 def test_the_summary_says_in_words_what_was_lost() -> None:
