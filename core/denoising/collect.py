@@ -135,8 +135,8 @@ def crop_sizes(diameter_px: float, noise_box: int) -> tuple[int, int, int]:
     rounded up to a size that the network takes.
     """
     canonical = canonical_diameter(diameter_px)
-    raw = 2 * round(diameter_px)
     side = CROP_MULTIPLE * max(1, round(2 * canonical / CROP_MULTIPLE + 0.499))
+    raw = 2 * round(max(diameter_px, 0.5 * side * diameter_px / canonical))  # no less than the canonical crop shows
     return raw, side, int(noise_box * canonical / diameter_px)
 
 

@@ -229,7 +229,7 @@ def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method,
 
 
 def _keep_pieces(params: PredictParams, method: Method, targets: dict[Path, Path]) -> None:
-    """Where the pieces of each micrograph lie; only here: a method is also run on images that are no file."""
+    """Say where the pieces of each micrograph lie. Only here: a method is also run on images that are no file."""
     from core.denoising.parts import parts_file
     from core.denoising.predict import Network
 
