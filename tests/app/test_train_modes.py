@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -111,7 +112,7 @@ def test_when_the_time_is_over_the_bar_promises_none(qtbot) -> None:
     bar = RunBar()
     qtbot.addWidget(bar)
     bar._reported = time.time()
-    worker = SimpleNamespace(job="train", params={"mode": "quality"}, fraction=0.5)
+    worker: Any = SimpleNamespace(job="train", params={"mode": "quality"}, fraction=0.5)
     assert bar._left(worker) in ("5:00 left", "4:59 left")
     worker.fraction = 0.999
     assert bar._left(worker) == "finishing"
