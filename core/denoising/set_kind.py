@@ -26,8 +26,6 @@ def set_kind(folder: Path) -> Kind:
     method = manifest.get("method")
     if method == "cryoddm":
         return "cryoddm"
-    sources = manifest.get("sources")
-    halves = manifest.get("halves") or (isinstance(sources, dict) and sources.get("halves"))
-    if halves or method in ("noise2noise", "halves", "frame-halves"):
+    if manifest.get("halves"):
         return "halves"
     return "noise-transfer" if method == "noise-transfer" else ""

@@ -7,6 +7,7 @@ What the files contain is the business of the modules that call this one.
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import json
 import os
@@ -78,6 +79,7 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield partial
+        _open_to_others(partial)
         partial.replace(final)
     except OSError as exc:
         if _is_about(exc, (final, partial, final.parent, *final.parents)):
@@ -93,6 +95,22 @@ def atomic_path(final: Path | str) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         _live.discard(partial)
+
+
+def _open_to_others(path: Path) -> None:
+    """Give a file the permissions of any new file: some writers make theirs readable for its owner only."""
+    if os.name != "posix" or not path.is_file():
+        return
+    with suppress(OSError):
+        path.chmod(0o666 & ~_umask())
+
+
+@functools.lru_cache(maxsize=1)
+def _umask() -> int:
+    """Permissions that new files lack. It can only be read by setting it: once is enough."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def remove_partials() -> None:

@@ -59,7 +59,7 @@ def test_three_ways_and_a_click_anywhere_on_a_card_chooses(qtbot, train) -> None
     ("manifest", "offered", "note"),
     [
         ({"method": "noise-transfer"}, ["Quick", "Quality", "From scratch"], ""),
-        ({"method": "noise-transfer", "sources": {"halves": "h"}}, ["Quick", "Quality", "From scratch"], "Noise2Noise"),
+        ({"method": "noise-transfer", "halves": {"snr": 0.1}}, ["Quick", "Quality", "From scratch"], "Noise2Noise"),
         ({"method": "cryoddm"}, ["CryoDDM (as published)"], "CryoDDM"),
     ],
 )
