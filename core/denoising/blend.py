@@ -25,7 +25,7 @@ from core.physics.fourier import frequency_grid, irfft2, rfft2, shell_average, s
 
 SHELLS = 65
 SMOOTH = 1.5  # shells, over which the curves are averaged
-TRUST = 0.5  # of the network's share: the known signals are not the user's specimen, and a network shrinks the faint
+TRUST = 0.3  # of the network's share: the known signals are not the user's specimen, and a network shrinks the faint
 RIDGE = 1e-3
 MOST_GAIN = 6.0
 
