@@ -30,7 +30,8 @@ BLANKS, BLANK_SIDE = 6, 256
 KNOWN_BATCHES, KNOWN_PAIRS = 12, 6  # known signals, in pairs that are never trained on
 KNOWN_FROM = VALIDATION_STEP + 10**6
 SPREAD_OF_SNR = 1.4  # known signals are drawn between the user's SNR over this and times this
-MOST_CROPS = 256
+MOST_CROPS, LEAST_CROPS = 256, 20
+MOST_CHANGE = 3.0  # of the contrast, by the user's own particles
 SHUT_BLANK = 98.0  # percentile of the log odds on blanks that is shut where particles stand out
 LEAST_BLANK = 80.0  # percentile of the log odds on blanks that is shut whatever the particles are
 DISC_RADIUS, DISC_SHARE = 0.4, 20.0  # diameters; the gate is to be open on all but this percentage of a particle's disc
@@ -68,6 +69,7 @@ def measure_response(net: UNet, data: TrainingSet, structural: StructuralLoss, w
     blend = fit_blend(_known_signals(net, data, level, structural.device), data.wiener())
     blanks = list(_blanks(net, data, level, workers))
     crops, outputs, logits = _particles(net, structural)
+    blend = _keep_contrast(blend, crops, outputs, structural)
     gate = choose_gate(np.stack([logit for _, _, logit in blanks]), _on_discs(logits, data.recipe.diameter))
     diameter = data.recipe.diameter
     left = [make_parts(raw, out, logit, blend, gate, diameter).compose(BALANCE) for raw, out, logit in blanks]
@@ -150,6 +152,22 @@ def _on_discs(logits: np.ndarray, diameter: float) -> np.ndarray:
     """The log odds that most of each crop's disc exceeds: (n,)."""
     inside = disc(logits.shape[-1], DISC_RADIUS * diameter)
     return np.percentile(logits[:, inside], DISC_SHARE, axis=1)
+
+
+def _keep_contrast(blend: Blend, crops: np.ndarray, outputs: np.ndarray, structural: StructuralLoss) -> Blend:
+    """Scale the blend, and the filter alone, so that the user's mean particle comes out as strong as it went in.
+
+    The known signals have set their contrast already; the user's particles, where there are enough, know it better.
+    """
+    if len(crops) < LEAST_CROPS:
+        return blend
+    applied = [blend.apply(raw, out) for raw, out in zip(crops, outputs, strict=True)]
+    gains = []
+    for images in zip(*applied, strict=True):
+        kept = 1.0 - _removed(structural, crops, np.stack(images))
+        gains.append(1.0 / min(max(kept, 1 / MOST_CHANGE), MOST_CHANGE))
+    mixed, alone = gains
+    return Blend(blend.raw * mixed, blend.network * mixed, blend.wiener * alone)
 
 
 def _removed(structural: StructuralLoss, crops: np.ndarray, outputs: np.ndarray) -> float:
