@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.denoise.child import ROOT, run
 from benchmarks.denoise.methods import METHODS, Task, cpu_seconds, denoise
 from core.denoising import quality
+from core.denoising.collect import radial_mean
 from core.physics.noise import gaussian_noise, noise_spectrum
 
 BUNDLED = ROOT / "resources" / "demo"
@@ -173,7 +174,7 @@ def _left(raw: np.ndarray, denoised: np.ndarray, xy: np.ndarray, fitted: bool = 
     size = 2 * round(0.6 * DIAMETER_PX)
     mean = quality.crops_at(raw, xy, size).mean(axis=0)
     rest = quality.crops_at(raw - np.float32(gain) * denoised, xy, size).mean(axis=0)
-    mean = mean - mean.mean()
+    mean = radial_mean(mean - mean.mean())  # of the round particle; what is not round is the noise of a finite mean
     return float((rest * mean).sum() / (mean * mean).sum())
 
 
