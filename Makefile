@@ -1,5 +1,5 @@
 # Everything begins with `setup`, which does nothing when nothing is missing. Windows and conda: see docs/install.md.
-#   make demo      real micrographs denoised, from an empty clone (MINUTES=5 of training)
+#   make demo      real micrographs denoised, from an empty clone (MINUTES=2 of training)
 #   make app       the window
 #   make test      what every change must pass     make test-slow   minutes of computing more
 #   make bench     measurements, printed as JSON
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	&& { echo $$p; break; }; done)
 PY := .venv/bin/python
 BIN := .venv/bin
-MINUTES ?= 5
+MINUTES ?= 2
 ARGS ?=
 # Two threads are enough for tests; idle threads must sleep, not spin, on shared machines.
 TEST_ENV := OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE QT_QPA_PLATFORM=offscreen

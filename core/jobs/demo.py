@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class DemoParams(Params):
     """Run the whole path on three bundled real micrographs and write a report."""
 
-    minutes: float = Field(5.0, gt=0, le=600, description="Training time.", json_schema_extra=ui(unit="min"))
+    minutes: float = Field(2.0, gt=0, le=600, description="Training time.", json_schema_extra=ui(unit="min"))
     output: Path = Field(
         Path("vitreous-demo"),
         description="Folder of everything the demo makes.",
