@@ -91,7 +91,7 @@ def run(params: PredictParams, ctx: JobContext) -> dict[str, Any]:
             team.wait_until_ready()
         report = _denoise_all(params, ctx, rank.share(micrographs), targets, method)
         reports = team.settle(report)
-        if rank.number == 0:
+        if rank.number == 0 and not any(r["failures"] for r in reports):
             _all_made(params.output, targets)
     return _told(params, ctx, micrographs, targets, reports, rank)
 

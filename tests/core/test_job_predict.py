@@ -131,13 +131,14 @@ def test_another_share_of_raw_detail_does_not_need_the_network(data, model, run_
 
     monkeypatch.setattr("core.denoising.predict.run_network", fail)
     for keep in (0.0, 1.0):
-        done = run_job("predict", **values, output=tmp_path / "out", keep_raw=keep, overwrite=True)
+        done = run_job("predict", **values, output=tmp_path / "out", keep_raw=keep)
         assert done["exit_code"] == 0, done
+        assert done["result"]["recomposed"] == 2
         for file in data.files:
             again, fresh = pixels(tmp_path / "out", file.name), pixels(tmp_path / f"fresh{keep}", file.name)
             np.testing.assert_allclose(again, fresh, atol=0.005 * 20)  # float16 pieces, noise of 20 grey values
         assert np.abs(pixels(tmp_path / "out") - balance).max() > 1
-    write_mrc(data.files[0], pixels(data.folder) + 1, 2.5)  # another file: its pieces are not used
+    write_mrc(data.files[0], pixels(data.folder) + 1, 2.5)  # another file: its pieces are of no use
     done = run_job("predict", **values, output=tmp_path / "out", overwrite=True)
     assert "the network ran" in done["message"] + str(done.get("trace"))
 
