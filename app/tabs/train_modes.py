@@ -27,7 +27,7 @@ def choices(kind: Kind, minutes: float | None, epochs: int | None, start: str) -
     def side(mode: str) -> str:
         if epochs:
             return f"{epochs} epochs, set below"
-        return f"{minutes:g} min, set below" if minutes else f"{MINUTES[mode]:g} min"
+        return f"{minutes:g} min, set below" if minutes else f"{max(1, round(MINUTES[mode]))} min"
 
     if kind in ("cryoddm", "library"):
         title = "CryoDDM (as published)" if kind == "cryoddm" else "Generic model"

@@ -4,10 +4,11 @@ Inside particles a micrograph is the sum of two estimates, each filtered radiall
 
     out(k) = a(k) raw(k) + b(k) network(k)
 
-a and b are the least-squares answer on known signals in the user's own noise (`fit_blend`): per shell they minimise
-<|t - a raw - b network|^2> with the mean over particles, which is the linear (Wiener) estimate of t from the two. With
-the network left out a(k) becomes the Wiener gain S / (S + N). By construction no other radial mixture is nearer to the
-known signals, neither of the two alone.
+With the network left out, a(k) is the Wiener gain S / (S + N), S and N measured on the user's own particles and
+patches. On known signals in the user's noise, `fit_blend` finds the least-squares answer for both, per shell the
+minimum of <|t - a raw - b network|^2>. No other radial mixture is nearer to the known signals; but they are not the
+user's specimen, and a network shrinks what is faint. The blend is therefore mostly the Wiener filter, and SHARE of
+that answer.
 
 Spectra are those of windowed pieces; frequencies are cycles per canonical pixel on an even grid from 0 to 1/2.
 """
@@ -25,7 +26,8 @@ from core.physics.fourier import frequency_grid, irfft2, rfft2, shell_average, s
 
 SHELLS = 65
 SMOOTH = 1.5  # shells, over which the curves are averaged
-TRUST = 0.3  # of the network's share: the known signals are not the user's specimen, and a network shrinks the faint
+SHARE = 0.15  # of the least-squares answer in the blend; the rest is the Wiener filter
+LEAST_GAIN = 0.03  # of the largest gain: no frequency is emptied, or what leaks from others would fill it
 RIDGE = 1e-3
 MOST_GAIN = 6.0
 
@@ -72,9 +74,10 @@ def fit_blend(
     yy, yn, nn, ty, tn, tt = total
     linear = np.clip(ty / np.maximum(yy, 1e-12), 0.0, 1.0) if wiener is None else wiener
     yy, nn = yy * (1 + RIDGE), nn * (1 + RIDGE)
-    scale = np.maximum(yy * nn - yn * yn, 1e-12)
-    network = np.clip(TRUST * (tn * yy - ty * yn) / scale, 0.0, 1.0)
-    raw = np.clip((ty - network * yn) / np.maximum(yy, 1e-12), 0.0, 1.0)  # the best beside the network's bounded share
+    best = np.clip((tn * yy - ty * yn) / np.maximum(yy * nn - yn * yn, 1e-12), 0.0, 1.0)
+    beside = np.clip((ty - best * yn) / np.maximum(yy, 1e-12), 0.0, 1.0)  # the best of raw beside the bounded network
+    linear = np.maximum(linear, LEAST_GAIN * linear.max())
+    network, raw = SHARE * best, (1 - SHARE) * linear + SHARE * beside
     energy = (count * tt).sum()
     kept = (count * (raw * ty + network * tn)).sum() / energy
     alone = (count * linear * ty).sum() / energy

@@ -33,10 +33,10 @@ SPREAD_OF_SNR = 1.4  # known signals are drawn between the user's SNR over this 
 MOST_CROPS, LEAST_CROPS = 256, 20
 MOST_CHANGE = 3.0  # of the contrast, by the user's own particles
 SHUT_BLANK = 98.0  # percentile of the log odds on blanks that is shut where particles stand out
-LEAST_BLANK = 85.0  # percentile of the log odds on blanks that is shut whatever the particles are
+LEAST_BLANK = 86.0  # percentile of the log odds on blanks that is shut whatever the particles are
 DISC_RADIUS, DISC_SHARE = 0.4, 20.0  # diameters; the gate is to be open on all but this percentage of a particle's disc
 USUAL_SHARE = 10.0  # percentile of the particles from which on the gate is fully open
-RAMP = 1.0  # log odds between shut and open
+RAMP = 0.5  # log odds between shut and open
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def choose_gate(blank: np.ndarray, particles: np.ndarray) -> Gate:
     shut, least = np.percentile(blank, [SHUT_BLANK, LEAST_BLANK])
     high = min(float(np.percentile(particles, USUAL_SHARE)), float(shut) + RAMP)
     low = max(high - RAMP, float(least))
-    return Gate(low, max(high, low + RAMP / 2))
+    return Gate(low, max(high, low + RAMP))
 
 
 def _known_signals(
