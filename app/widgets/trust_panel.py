@@ -1,7 +1,7 @@
 """The trust panel: what can be believed of a model on the user's own micrographs, from the folder of a `trust` job.
 
-`show_folder(path)` is all it needs; it emits `asked` when the user wants the check to run. Running the job is the
-tab's business, measuring is core/denoising/trust.py's.
+`show_folder(path)` is all it needs; it emits `asked` when the user wants the check to run. Running the job, and knowing
+whether a result is of the present model (`set_stale`), is the tab's business; measuring is core/denoising/trust.py's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QBoxLayout, QComboBox, QFrame, QScrollArea, QVBoxL
 
 from app import theme
 from app.viewer.resolution_plot import Curve, ResolutionPlot
-from app.widgets.labels import button, card_title, column, label, row
+from app.widgets.labels import button, card_title, column, counted, label, row
 from app.widgets.trust_views import ROLES, SIGNS, CheckRow, PictureRow
 from core.denoising.trust_files import CURVE_WORDS, LIGHT_WORDS, TrustFolder, read_trust
 from core.errors import AppError
@@ -50,6 +50,9 @@ class TrustPanel(QWidget):
         self.rows: list[CheckRow] = []
         self._task: Task | None = None
         self._wanted: Path | None = None
+        self._stale = ""
+        self._busy = False
+        self._nothing = EMPTY
         self._build_head()
         self._build_evidence()
         self.checks = QFrame()
@@ -85,6 +88,8 @@ class TrustPanel(QWidget):
         self.light.setFont(font)
         self.reason = label("", wrap=True)
         self.about = label("", "muted", wrap=True)
+        self.inputs = label("", "muted", wrap=True)
+        self.inputs.hide()
         self.ask_button = button("Check this model", "primary", "Run the checks on a few of these micrographs")
         self.ask_button.clicked.connect(self.asked)
         self.report_button = button("Open report", tip="The whole result as a page to read, keep or print")
@@ -96,6 +101,7 @@ class TrustPanel(QWidget):
         inside.addLayout(first)
         inside.addWidget(self.reason)
         inside.addWidget(self.about)
+        inside.addWidget(self.inputs)
 
     def _build_evidence(self) -> None:
         self.picture_choice, self.curve_choice = QComboBox(), QComboBox()
@@ -140,17 +146,35 @@ class TrustPanel(QWidget):
 
     def show_nothing(self, words: str = EMPTY) -> None:
         """No result: the words say why."""
-        self.result = None
-        self._head("info", "○ Not checked", words, ADVICE)
+        self.result, self._nothing = None, words
+        self._show_head()
         self.report_button.setEnabled(False)
         self.body.hide()
 
     def set_busy(self, busy: bool, words: str = "") -> None:
         """While the job runs the button rests; the words (progress) stand below the light."""
-        self.ask_button.setEnabled(not busy)
-        self.ask_button.setText("Checking …" if busy else "Check this model")
+        self._busy = busy
+        self._show_head()
         if words:
             self.about.setText(words)
+
+    def set_stale(self, words: str) -> None:
+        """Why the result on show is not about what would be checked now; empty when it is."""
+        if words != self._stale:
+            self._stale = words
+            self._show_head()
+
+    def close_tasks(self) -> None:
+        """Wait for what is being read; it is not shown any more."""
+        if self._task is not None:
+            self._task.drop()
+            self._task.wait()
+            self._task = None
+
+    def set_inputs(self, words: str) -> None:
+        """With which picks and noise boxes a check would run."""
+        self.inputs.setText(words)
+        self.inputs.setVisible(bool(words))
 
     # ---- showing ---------------------------------------------------------------------------------------
 
@@ -158,10 +182,7 @@ class TrustPanel(QWidget):
         self._task = None
         self.result = result
         facts = result.facts
-        verdict = str(facts["verdict"])
-        many = len(facts["micrographs"])
-        about = f"{facts['method']}, on {many} {'micrograph' if many == 1 else 'micrographs'}. {facts['advice']}"
-        self._head(verdict, f"{SIGNS[verdict]} {LIGHT_WORDS[verdict]}", str(facts["reason"]), about)
+        self._show_head()
         self.report_button.setEnabled(result.report.is_file())
         self._fill_checks(facts)
         groups = {p.group for p in result.pictures}
@@ -176,12 +197,25 @@ class TrustPanel(QWidget):
         self._task = None
         self.show_nothing(f"{err.message} {err.hint}")
 
-    def _head(self, verdict: str, light: str, reason: str, about: str) -> None:
+    def _show_head(self) -> None:
+        verdict, light, reason, about = "info", f"{SIGNS['info']} Not checked", self._nothing, ADVICE
+        if self.result is not None:
+            facts = self.result.facts
+            verdict = str(facts["verdict"])
+            many = counted(len(facts["micrographs"]), "micrograph")
+            light, reason = f"{SIGNS[verdict]} {LIGHT_WORDS[verdict]}", str(facts["reason"])
+            about = f"{facts['method']}, on {many}. {facts['advice']}"
+            if self._stale:
+                reason = f"{self._stale} What was found then: {light}. {reason}"
+                verdict, light = "info", f"{SIGNS['info']} Out of date"
         theme.set_state(self.head, "state", STATES[verdict])
         theme.set_state(self.light, "role", ROLES[verdict])
         self.light.setText(light)
         self.reason.setText(reason)
         self.about.setText(about)
+        self.ask_button.setEnabled(not self._busy)
+        again = "Check this model" if self.result is None else "Check again"
+        self.ask_button.setText("Checking …" if self._busy else again)
 
     def _fill_checks(self, facts: Any) -> None:
         while self._checks.count():
