@@ -96,7 +96,7 @@ class PredictTab(RawShare, JobTab):
         self.pages.addWidget(self._build_pictures())
         self.pages.addWidget(self.trust)
         self.switch = QButtonGroup(self)
-        line = row(spacing=0)
+        line = row(spacing=6)
         for place, (_, text, tip) in enumerate(PAGES):
             choice = button(text, tip=tip)
             choice.setCheckable(True)
@@ -105,7 +105,7 @@ class PredictTab(RawShare, JobTab):
             line.addWidget(choice)
         self.light = ElidedLabel()
         self.light.setAccessibleName("Result of the check")
-        line.addSpacing(12)
+        line.addSpacing(6)
         line.addWidget(self.light, 1)
         self.trust.light_changed.connect(self._show_light)
         self._show_light(*self.trust.light)
@@ -126,6 +126,7 @@ class PredictTab(RawShare, JobTab):
         """0: the pictures; 1: the check. Remembered."""
         self.switch.button(place).setChecked(True)
         self.pages.setCurrentIndex(place)
+        self.light.setVisible(place == 0)  # the other page says it at length
         self.session.remember_field(self.job, "page", PAGES[place][0])
 
     def _show_light(self, role: str, text: str) -> None:
@@ -352,7 +353,7 @@ class PredictTab(RawShare, JobTab):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         if result.get("summary"):
-            return f"{str(result['summary']).rstrip('.')}. {self.trust.sentence()}"
+            return str(result["summary"])
         skipped = result.get("skipped") or 0
         skipped = len(skipped) if isinstance(skipped, list) else skipped
         text = f"{len(result.get('files', []))} micrographs denoised"

@@ -162,13 +162,6 @@ class TrustPage(QWidget):
             self.light = light
             self.light_changed.emit(*light)
 
-    def sentence(self) -> str:
-        """What the summary of a denoising says of the check."""
-        if self.panel.result is None:
-            return f"{NOT_YET}: see “Can I trust it?”."
-        verdict = str(self.panel.result.facts["verdict"])
-        return "The check is out of date." if self.stale() else f"Checked: {LIGHT_WORDS[verdict].lower()}."
-
     # ---- running -----------------------------------------------------------------------------------------
 
     def check(self) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app import theme
 from app.viewer.resolution_plot import Curve, ResolutionPlot
-from app.widgets.labels import button, card_title, column, counted, label, row
+from app.widgets.labels import button, column, counted, label, row
 from app.widgets.trust_views import ROLES, SIGNS, CheckRow, PictureRow
 from core.denoising.trust_files import CURVE_WORDS, LIGHT_WORDS, TrustFolder, read_trust
 from core.errors import AppError
@@ -24,8 +24,8 @@ from workers.task import Task, run_task
 
 ADVICE = "For seeing and picking; extract from raw."
 EMPTY = (
-    "Not checked yet. The check denoises up to three of your micrographs about ten times each: as they are, with known "
-    "particles added, with more noise, and with no particle at all."
+    "The check denoises up to three of your micrographs about ten times each: as they are, with known particles added, "
+    "with more noise, and with no particle at all."
 )
 STATES = {"green": "good", "amber": "warning", "red": "failed", "info": "info"}
 GROUPS = {
@@ -67,7 +67,7 @@ class TrustPanel(QWidget):
         self._split.setSpacing(10)
         top = Qt.AlignmentFlag.AlignTop
         self._split.addWidget(self.checks, 1, top)
-        self._split.addWidget(self.evidence, 1, top)
+        self._split.addWidget(self.evidence, 1)  # in a tall window the curves grow
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
@@ -115,6 +115,10 @@ class TrustPanel(QWidget):
         self.legend = label("", "muted", wrap=True)
         self.evidence = QWidget()
         inside = column(spacing=10)
+        for choice in (self.picture_choice, self.curve_choice):  # long entries leave room for the title
+            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            choice.setMinimumContentsLength(20)
+            choice.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for title, choice, widgets in (
             ("Pictures", self.picture_choice, (self.pictures,)),
             ("Curves", self.curve_choice, (self.plot, self.legend)),
@@ -123,12 +127,12 @@ class TrustPanel(QWidget):
             card.setObjectName("card")
             within = QVBoxLayout(card)
             within.setContentsMargins(12, 8, 12, 10)
-            head = row(card_title(title), choice, spacing=8)
-            head.setStretch(0, 1)
+            head = row(label(title, "heading"), choice, spacing=16)
+            head.setStretch(1, 1)
             within.addLayout(head)
             for widget in widgets:
                 within.addWidget(widget)
-            inside.addWidget(card)
+            inside.addWidget(card, 1 if choice is self.curve_choice else 0)
         self.evidence.setLayout(inside)
 
     # ---- what the tab calls ----------------------------------------------------------------------------
@@ -198,7 +202,8 @@ class TrustPanel(QWidget):
         self.show_nothing(f"{err.message} {err.hint}")
 
     def _show_head(self) -> None:
-        verdict, light, reason, about = "info", f"{SIGNS['info']} Not checked", self._nothing, ADVICE
+        light = "Checking …" if self._busy else "Not checked"
+        verdict, light, reason, about = "info", f"{SIGNS['info']} {light}", self._nothing, ADVICE
         if self.result is not None:
             facts = self.result.facts
             verdict = str(facts["verdict"])
