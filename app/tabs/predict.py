@@ -51,6 +51,7 @@ class PredictTab(RawShare, JobTab):
     sentence = "Denoise whole micrographs with your model, and compare with the raw ones."
     run_text = "Denoise"
     output_name = FOLDERS["model"]
+    warnings_first = True  # a model of another noise matters more than how many files were written
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         self.outputs: dict[Path, Path] = {}
@@ -105,6 +106,9 @@ class PredictTab(RawShare, JobTab):
             line.addWidget(choice)
         self.light = ElidedLabel()
         self.light.setAccessibleName("Result of the check")
+        stays = self.light.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)  # otherwise the switch would spread over its place
+        self.light.setSizePolicy(stays)
         line.addSpacing(6)
         line.addWidget(self.light, 1)
         self.trust.light_changed.connect(self._show_light)

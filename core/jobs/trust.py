@@ -63,7 +63,7 @@ class TrustParams(Params):
         0.5,
         ge=0,
         le=1,
-        description="Share of low-pass filtered raw detail kept where the network sees particles.",
+        description="As in predict. 0: the network alone; 0.5: the measured balance; 1: filtered raw data.",
         json_schema_extra=ui(label="Keep raw detail"),
     )
     most: int = Field(3, ge=1, le=100, description="Micrographs that are examined, evenly chosen.")

@@ -239,3 +239,14 @@ def test_a_check_that_runs_is_shown_by_its_tab(qtbot, window, project, monkeypat
     assert "Checking" in window.page("predict").light.text()
     page.worker.request_stop()
     qtbot.waitUntil(lambda: not page.active, timeout=WAIT)
+
+
+def test_a_warning_of_another_noise_stands_above_what_was_done(make) -> None:
+    tab = make()
+    words = "a.mrc: this model has learnt another noise. Train it on these micrographs."
+    tab._on_warning(words)
+    assert tab.banner.text.text() == words
+    tab._on_done({"summary": "2 micrographs denoised", "files": []})
+    assert tab.banner.text.text() == words
+    assert tab.banner.hint.text() == "2 micrographs denoised"
+    assert tab.banner.property("state") == "warning"
