@@ -31,7 +31,7 @@ JOB = FOLDER = "trust"
 NOT_YET = "Not checked yet"
 NO_INPUTS = (
     "No picks and no noise boxes of these micrographs are known here: the check looks for empty places itself and "
-    "leaves out what needs particles. With both on Home, and Use in Forward, it can say more."
+    "leaves out what needs particles. Pick both on Home and press “Use in Forward”: then it can say more."
 )
 UNKNOWN = "The result does not say which model it is about."
 MODEL_KEYS = ("micrographs", "model", "keep_raw", "noise", "pixel_size", "device")  # the same in both jobs

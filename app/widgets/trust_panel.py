@@ -154,6 +154,7 @@ class TrustPanel(QWidget):
         self._show_head()
         self.report_button.setEnabled(False)
         self.body.hide()
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # else it stays, for nothing
 
     def set_busy(self, busy: bool, words: str = "") -> None:
         """While the job runs the button rests; the words (progress) stand below the light."""
@@ -195,6 +196,7 @@ class TrustPanel(QWidget):
         self._show_pictures()
         self._show_curves()
         self.body.show()
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.shown.emit(result.folder)
 
     def _on_failed(self, err: AppError) -> None:
