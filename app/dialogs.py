@@ -76,6 +76,7 @@ COMPARISON = (
     ("B", "blink; hold it to see the first picture"),
     ("G", "agreement of the two pictures (FRC)"),
     ("O", "gate: colour where the network sees particles (Predict)"),
+    ("Ctrl+T", "pictures, or “Can I trust it?” (Predict)"),
     ("X", "exchange A and B (window of two images)"),
 )
 OTHER_BUTTONS = "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."

@@ -152,8 +152,8 @@ class Session(QObject):
         return self.work_root / (folder.name or "project")
 
     def hand_over(self, tab: str, values: dict[str, Any]) -> None:
-        """Give values to the next tab and remember them for the tabs after it."""
-        self.carried |= {k: v for k, v in values.items() if v}
+        """Give values to the next tab and remember them for the tabs after it; an empty one takes the earlier away."""
+        self.carried = {k: v for k, v in (self.carried | values).items() if v}
         self.handed_over.emit(tab, values)
 
     def remember_field(self, job: str, key: str, value: Any) -> None:

@@ -37,7 +37,9 @@ TAB_OF_JOB = {
     "forward": "forward",
     "train": "train",
     "predict": "predict",
+    "trust": "predict",
 }
+PART_OF_TAB = {"pick-noise": "jobs", "pick-particles": "jobs", "demo": "jobs", "trust": "trust"}
 SCAN_MS = 5000
 WARM_MS = 4000  # after the start, when the window is there and nobody has asked for curves yet
 
@@ -139,6 +141,8 @@ class MainWindow(QMainWindow):
         if folder.exists():
             self.home.open_paths([p for p in paths if p.exists()])
             self.session.carried |= {"micrographs": [str(folder)], "project": str(result.get("output", ""))}
+            known = ("particles", "noise", "particle_diameter")
+            self.session.carried |= {key: result[key] for key in known if result.get(key)}
         if isinstance(result.get("particle_diameter"), (int, float)):
             self.home.panel.diameter.set_value(float(result["particle_diameter"]))
         predict = self.page("predict")
@@ -154,7 +158,8 @@ class MainWindow(QMainWindow):
         if name is None:
             return
         page = self.show_tab(name)
-        target = page.jobs if name == "home" else page
+        part = PART_OF_TAB.get(run.job)
+        target = getattr(page, part) if part else page
         known = self.session.workers.get(run.run_dir if isinstance(run, JobWorker) else run.path)
         if known is not None and known is target.worker:
             return

@@ -37,6 +37,7 @@ class JobTab(OutputFolder, QWidget):
     sentence = ""
     run_text = "Run"
     next_text = ""  # "Use in Train ->"
+    warnings_first = False  # what the job warned of stands above the result, not below it
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -276,8 +277,11 @@ class JobTab(OutputFolder, QWidget):
         self.result = result
         warning = self.judge(result)
         state = "warning" if warning or self._warnings else "done"
-        hint = "\n".join(t for t in (warning, *_shortened(self._warnings)) if t)
-        self.banner.show_text(state, self.summary(result), hint, next_step=self.next_text)
+        texts = [self.summary(result), warning, *_shortened(self._warnings)]
+        if self.warnings_first and self._warnings:
+            texts = [*texts[2:], *texts[:2]]
+        hint = "\n".join(t for t in texts[1:] if t)
+        self.banner.show_text(state, texts[0], hint, next_step=self.next_text)
         self._remember_paths()
         self.on_result(result)
 

@@ -11,21 +11,27 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QButtonGroup, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app import theme
 from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.tabs.predict_detail import DetailBar
 from app.tabs.predict_folder import Made, list_pairs, list_pieces, made_by
 from app.tabs.predict_live import LivePicture
 from app.tabs.predict_share import RawShare
+from app.tabs.predict_trust import TrustPage
 from app.viewer.compare_view import CompareView
 from app.viewer.pair_loader import PairLoader
-from app.widgets.labels import button, column, label, row
+from app.widgets.labels import ElidedLabel, button, column, label, row
 from app.widgets.micrograph_list import MicrographList
 from core.errors import AppError
 from workers.task import run_task
 
+PAGES = (
+    ("pictures", "Pictures", "Raw beside denoised (Ctrl+T)"),
+    ("trust", "Can I trust it?", "What this model keeps, loses and invents on your micrographs (Ctrl+T)"),
+)
 NOT_YET = "Not denoised yet. Press Denoise."
 ADVICE = "Denoised: for seeing and picking. Extract particles from the raw micrographs."
 METHODS = {"model": "", "gaussian": "gaussian:30", "wiener": "wiener"}
@@ -45,6 +51,7 @@ class PredictTab(RawShare, JobTab):
     sentence = "Denoise whole micrographs with your model, and compare with the raw ones."
     run_text = "Denoise"
     output_name = FOLDERS["model"]
+    warnings_first = True  # a model of another noise matters more than how many files were written
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         self.outputs: dict[Path, Path] = {}
@@ -84,6 +91,61 @@ class PredictTab(RawShare, JobTab):
         return whole
 
     def build_view(self) -> QWidget:
+        """The switch with the traffic light, and below it one page or the other."""
+        self.pages = QStackedWidget()
+        self.trust = TrustPage(self.session, self._values_to_check)
+        self.pages.addWidget(self._build_pictures())
+        self.pages.addWidget(self.trust)
+        self.switch = QButtonGroup(self)
+        line = row(spacing=6)
+        for place, (_, text, tip) in enumerate(PAGES):
+            choice = button(text, tip=tip)
+            choice.setCheckable(True)
+            choice.clicked.connect(lambda _=False, i=place: self.show_page(i))
+            self.switch.addButton(choice, place)
+            line.addWidget(choice)
+        self.light = ElidedLabel()
+        self.light.setAccessibleName("Result of the check")
+        stays = self.light.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)  # otherwise the switch would spread over its place
+        self.light.setSizePolicy(stays)
+        line.addSpacing(6)
+        line.addWidget(self.light, 1)
+        self.trust.light_changed.connect(self._show_light)
+        self._show_light(*self.trust.light)
+        other = QShortcut(QKeySequence("Ctrl+T"), self)
+        other.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        other.activated.connect(lambda: self.show_page(1 - self.pages.currentIndex()))
+        whole = QWidget()
+        inside = column(spacing=8)
+        inside.addLayout(line)
+        inside.addWidget(self.pages, 1)
+        whole.setLayout(inside)
+        names = [name for name, _, _ in PAGES]
+        last = self.session.field(self.job, "page")
+        self.show_page(names.index(last) if last in names else 0)
+        return whole
+
+    def show_page(self, place: int) -> None:
+        """0: the pictures; 1: the check. Remembered."""
+        self.switch.button(place).setChecked(True)
+        self.pages.setCurrentIndex(place)
+        self.light.setVisible(place == 0)  # the other page says it at length
+        self.session.remember_field(self.job, "page", PAGES[place][0])
+
+    def _show_light(self, role: str, text: str) -> None:
+        theme.set_state(self.light, "role", role)
+        self.light.setText(text)
+
+    def _values_to_check(self) -> Mapping[str, Any] | None:
+        """What the check is to run with; None after marking what is missing."""
+        params = self.form.params()
+        if params is None:
+            self.banner.show_text("failed", "Some settings are missing or wrong.", "They are marked on the left.")
+            return None
+        return params.to_toml_dict()
+
+    def _build_pictures(self) -> QWidget:
         self.list = MicrographList([("State", self._state_of, "Is there a denoised micrograph in the output folder?")])
         self.list.selected.connect(self._show)
         self.compare = CompareView()
@@ -144,6 +206,7 @@ class PredictTab(RawShare, JobTab):
                 self._change_folder(method)
         if key in ("keep_raw", "model"):
             self.detail.set_percent(round(100 * float(self.form.raw("keep_raw") or 0.0)))
+            self.trust.set_keep(self.form.raw("keep_raw"))
             self._update_live()
         if key == "output" and self._listed != self.form.values().get("output", ""):
             self._forget_denoised()
@@ -199,6 +262,7 @@ class PredictTab(RawShare, JobTab):
             self.compare.set_pair(None, None)
             self.compare.set_message("Choose micrographs on the left: each appears here, raw beside denoised.")
         self._update_live()
+        self.trust.look(self.form.values(), files)
 
     def _on_list_failed(self, err: AppError) -> None:
         self._on_listed([], {}, {}, "", Made())
@@ -312,6 +376,7 @@ class PredictTab(RawShare, JobTab):
 
     def close_tab(self) -> None:
         """End the threads."""
+        self.trust.close_page()
         self.live.forget()
         self.pair.stop()
 

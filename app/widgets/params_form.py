@@ -90,9 +90,7 @@ class ParamsForm(QWidget):
         return grid
 
     def _add_row(self, grid: QGridLayout, at: int, spec: FieldSpec) -> None:
-        label = QLabel(f"{spec.label} <span style='color:{theme.tokens(theme.current())['accent']}'>*</span>")
-        if not spec.required:
-            label.setText(spec.label)
+        label = QLabel(f"{spec.label} *" if spec.required else spec.label)
         editor = make_editor(spec)
         label.setBuddy(editor)
         tip = spec.help + (f" [{spec.unit}]" if spec.unit else "") + (" Needed." if spec.required else "")

@@ -1,7 +1,7 @@
 """The trust panel: what can be believed of a model on the user's own micrographs, from the folder of a `trust` job.
 
-`show_folder(path)` is all it needs; it emits `asked` when the user wants the check to run. Running the job is the
-tab's business, measuring is core/denoising/trust.py's.
+`show_folder(path)` is all it needs; it emits `asked` when the user wants the check to run. Running the job, and knowing
+whether a result is of the present model (`set_stale`), is the tab's business; measuring is core/denoising/trust.py's.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app import theme
 from app.viewer.resolution_plot import Curve, ResolutionPlot
-from app.widgets.labels import button, card_title, column, label, row
+from app.widgets.labels import button, column, counted, label, row
 from app.widgets.trust_views import ROLES, SIGNS, CheckRow, PictureRow
 from core.denoising.trust_files import CURVE_WORDS, LIGHT_WORDS, TrustFolder, read_trust
 from core.errors import AppError
@@ -24,8 +24,8 @@ from workers.task import Task, run_task
 
 ADVICE = "For seeing and picking; extract from raw."
 EMPTY = (
-    "Not checked yet. The check denoises up to three of your micrographs about ten times each: as they are, with known "
-    "particles added, with more noise, and with no particle at all."
+    "The check denoises up to three of your micrographs about ten times each: as they are, with known particles added, "
+    "with more noise, and with no particle at all."
 )
 STATES = {"green": "good", "amber": "warning", "red": "failed", "info": "info"}
 GROUPS = {
@@ -50,6 +50,9 @@ class TrustPanel(QWidget):
         self.rows: list[CheckRow] = []
         self._task: Task | None = None
         self._wanted: Path | None = None
+        self._stale = ""
+        self._busy = False
+        self._nothing = EMPTY
         self._build_head()
         self._build_evidence()
         self.checks = QFrame()
@@ -64,7 +67,7 @@ class TrustPanel(QWidget):
         self._split.setSpacing(10)
         top = Qt.AlignmentFlag.AlignTop
         self._split.addWidget(self.checks, 1, top)
-        self._split.addWidget(self.evidence, 1, top)
+        self._split.addWidget(self.evidence, 1)  # in a tall window the curves grow
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
@@ -85,6 +88,8 @@ class TrustPanel(QWidget):
         self.light.setFont(font)
         self.reason = label("", wrap=True)
         self.about = label("", "muted", wrap=True)
+        self.inputs = label("", "muted", wrap=True)
+        self.inputs.hide()
         self.ask_button = button("Check this model", "primary", "Run the checks on a few of these micrographs")
         self.ask_button.clicked.connect(self.asked)
         self.report_button = button("Open report", tip="The whole result as a page to read, keep or print")
@@ -96,6 +101,7 @@ class TrustPanel(QWidget):
         inside.addLayout(first)
         inside.addWidget(self.reason)
         inside.addWidget(self.about)
+        inside.addWidget(self.inputs)
 
     def _build_evidence(self) -> None:
         self.picture_choice, self.curve_choice = QComboBox(), QComboBox()
@@ -109,6 +115,10 @@ class TrustPanel(QWidget):
         self.legend = label("", "muted", wrap=True)
         self.evidence = QWidget()
         inside = column(spacing=10)
+        for choice in (self.picture_choice, self.curve_choice):  # long entries leave room for the title
+            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            choice.setMinimumContentsLength(20)
+            choice.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for title, choice, widgets in (
             ("Pictures", self.picture_choice, (self.pictures,)),
             ("Curves", self.curve_choice, (self.plot, self.legend)),
@@ -117,12 +127,12 @@ class TrustPanel(QWidget):
             card.setObjectName("card")
             within = QVBoxLayout(card)
             within.setContentsMargins(12, 8, 12, 10)
-            head = row(card_title(title), choice, spacing=8)
-            head.setStretch(0, 1)
+            head = row(label(title, "heading"), choice, spacing=16)
+            head.setStretch(1, 1)
             within.addLayout(head)
             for widget in widgets:
                 within.addWidget(widget)
-            inside.addWidget(card)
+            inside.addWidget(card, 1 if choice is self.curve_choice else 0)
         self.evidence.setLayout(inside)
 
     # ---- what the tab calls ----------------------------------------------------------------------------
@@ -140,17 +150,36 @@ class TrustPanel(QWidget):
 
     def show_nothing(self, words: str = EMPTY) -> None:
         """No result: the words say why."""
-        self.result = None
-        self._head("info", "○ Not checked", words, ADVICE)
+        self.result, self._nothing = None, words
+        self._show_head()
         self.report_button.setEnabled(False)
         self.body.hide()
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # else it stays, for nothing
 
     def set_busy(self, busy: bool, words: str = "") -> None:
         """While the job runs the button rests; the words (progress) stand below the light."""
-        self.ask_button.setEnabled(not busy)
-        self.ask_button.setText("Checking …" if busy else "Check this model")
+        self._busy = busy
+        self._show_head()
         if words:
             self.about.setText(words)
+
+    def set_stale(self, words: str) -> None:
+        """Why the result on show is not about what would be checked now; empty when it is."""
+        if words != self._stale:
+            self._stale = words
+            self._show_head()
+
+    def close_tasks(self) -> None:
+        """Wait for what is being read; it is not shown any more."""
+        if self._task is not None:
+            self._task.drop()
+            self._task.wait()
+            self._task = None
+
+    def set_inputs(self, words: str) -> None:
+        """With which picks and noise boxes a check would run."""
+        self.inputs.setText(words)
+        self.inputs.setVisible(bool(words))
 
     # ---- showing ---------------------------------------------------------------------------------------
 
@@ -158,10 +187,7 @@ class TrustPanel(QWidget):
         self._task = None
         self.result = result
         facts = result.facts
-        verdict = str(facts["verdict"])
-        many = len(facts["micrographs"])
-        about = f"{facts['method']}, on {many} {'micrograph' if many == 1 else 'micrographs'}. {facts['advice']}"
-        self._head(verdict, f"{SIGNS[verdict]} {LIGHT_WORDS[verdict]}", str(facts["reason"]), about)
+        self._show_head()
         self.report_button.setEnabled(result.report.is_file())
         self._fill_checks(facts)
         groups = {p.group for p in result.pictures}
@@ -170,18 +196,33 @@ class TrustPanel(QWidget):
         self._show_pictures()
         self._show_curves()
         self.body.show()
+        self.area.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.shown.emit(result.folder)
 
     def _on_failed(self, err: AppError) -> None:
         self._task = None
         self.show_nothing(f"{err.message} {err.hint}")
 
-    def _head(self, verdict: str, light: str, reason: str, about: str) -> None:
+    def _show_head(self) -> None:
+        light = "Checking …" if self._busy else "Not checked"
+        verdict, light, reason, about = "info", f"{SIGNS['info']} {light}", self._nothing, ADVICE
+        if self.result is not None:
+            facts = self.result.facts
+            verdict = str(facts["verdict"])
+            many = counted(len(facts["micrographs"]), "micrograph")
+            light, reason = f"{SIGNS[verdict]} {LIGHT_WORDS[verdict]}", str(facts["reason"])
+            about = f"{facts['method']}, on {many}. {facts['advice']}"
+            if self._stale:
+                reason = f"{self._stale} What was found then: {light}. {reason}"
+                verdict, light = "info", f"{SIGNS['info']} Out of date"
         theme.set_state(self.head, "state", STATES[verdict])
         theme.set_state(self.light, "role", ROLES[verdict])
         self.light.setText(light)
         self.reason.setText(reason)
         self.about.setText(about)
+        self.ask_button.setEnabled(not self._busy)
+        again = "Check this model" if self.result is None else "Check again"
+        self.ask_button.setText("Checking …" if self._busy else again)
 
     def _fill_checks(self, facts: Any) -> None:
         while self._checks.count():

@@ -112,8 +112,9 @@ def gather(params: Any) -> Source:
     if not plan.noise:
         raise InputError(f"No noise box of {params.noise} lies inside a micrograph.", "Pick noise again.", params.noise)
     if plan.dropped_particles or plan.dropped_noise:
+        dropped = {"particles": plan.dropped_particles, "noise boxes": plan.dropped_noise}
         warnings.append(
-            f"{plan.dropped_particles} particles and {plan.dropped_noise} noise boxes reach over a border: left out."
+            f"{' and '.join(f'{n} {what}' for what, n in dropped.items() if n)} reach over a border: left out."
         )
     return Source(
         used, names, plan, pixel_size, canonical_diameter(params.particle_diameter), raw, canonical,

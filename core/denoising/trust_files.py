@@ -106,7 +106,9 @@ def value_text(value: float | None, unit: str) -> str:
     if unit in ("dB", "Å", "px"):
         text = f"{value:.1f}"
     elif unit.startswith("%"):
-        text = f"{value:+.0f}" if "more" in unit else f"{value:.0f}"
+        if value < 0 and "% more" in unit:
+            value, unit = -value, unit.replace("% more", "% fewer")
+        text = f"{value:.0f}"
     elif value and abs(value) < 0.005:
         text = f"{value:.1e}" if abs(value) > 1e-6 else "0"
     else:

@@ -62,7 +62,9 @@ class PredictParams(Params):
         json_schema_extra=ui(unit="Å/px", advanced=True),
     )
     device: str = Field("auto", description="auto, cpu, or cuda:0.")
-    dtype: Literal["float32", "float16"] = Field("float32", description="Number format of the output files.")
+    dtype: Literal["float32", "float16"] = Field(
+        "float32", description="Number format of the output files.", json_schema_extra=ui(label="Number format")
+    )
     overwrite: bool = Field(False, description="Denoise again what the output folder already holds.")
 
 

@@ -60,10 +60,10 @@ class TrustParams(Params):
         json_schema_extra=ui(dialog="folder", advanced=True),
     )
     keep_raw: float = Field(
-        0.8,
+        0.5,
         ge=0,
         le=1,
-        description="Share of low-pass filtered raw detail kept where the network sees particles.",
+        description="As in predict. 0: the network alone; 0.5: the measured balance; 1: filtered raw data.",
         json_schema_extra=ui(label="Keep raw detail"),
     )
     most: int = Field(3, ge=1, le=100, description="Micrographs that are examined, evenly chosen.")
@@ -125,6 +125,7 @@ def _run(
     answer = trust.judge(examined, template, params.draws)
     pictures += output.mean_particles(answer)
     facts = output.facts_of(answer, examined, template, _name(params, identity), notes, params.draws, params.seed)
+    facts["identity"] = identity  # which model at which share of raw detail: what is checked tomorrow may be another
     report = output.write_folder(params.output, facts, pictures)
     return {
         "summary": f"{answer.verdict.upper()}: {answer.reason} Report: {report}. {trust.ADVICE}",
