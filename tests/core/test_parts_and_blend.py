@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from core.denoising import parts as parts_module
-from core.denoising.blend import SHELLS, TRUST, Blend, fit_blend
+from core.denoising.blend import SHARE, SHELLS, Blend, fit_blend
 from core.denoising.canonical import to_canonical
 from core.denoising.parts import BALANCE, FLOOR, NAMES, Gate, Parts, finish, load_parts, make_parts, save_parts
 from core.denoising.response import choose_gate
@@ -84,7 +84,7 @@ def test_with_a_perfect_network_its_share_is_all_that_it_is_trusted():
     assert told.sum() > 10
     share = blend.network[told]
     np.testing.assert_allclose(share, np.median(share), rtol=0.05)  # at every frequency
-    np.testing.assert_allclose(blend.raw[told] / share, (1 - TRUST) / TRUST * expected[told], atol=0.06)
+    np.testing.assert_allclose(blend.raw[told] / share * SHARE / (1 - SHARE), expected[told], atol=0.06)
 
 
 def test_units_cancel_and_a_network_that_doubles_gets_half_the_share():
