@@ -250,3 +250,12 @@ def test_a_warning_of_another_noise_stands_above_what_was_done(make) -> None:
     assert tab.banner.text.text() == words
     assert tab.banner.hint.text() == "2 micrographs denoised"
     assert tab.banner.property("state") == "warning"
+
+
+def test_picks_of_earlier_micrographs_are_not_carried_on(session, project: Path) -> None:
+    hand_over(session, project)
+    session.hand_over("", {"input": "set"})
+    assert session.carried["particles"] == str(project / "picks.star")
+    session.hand_over("", {"micrographs": ["/other"], "particles": "", "noise": ""})
+    assert "particles" not in session.carried
+    assert "noise" not in session.carried
