@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 import core
 from core.denoising import diffusion
@@ -137,7 +137,7 @@ def _doubtful_noise(params: Any, noise: Mapping[Path, np.ndarray], particles: Ma
     for micrograph, boxes in noise.items():
         picked = np.asarray(particles[micrograph], float).reshape(-1, 2)
         if len(picked):
-            on += int((cKDTree(picked).query(np.asarray(boxes, float))[0] < near).sum())
+            on += int((KDTree(picked).query(np.asarray(boxes, float))[0] < near).sum())
     if on > total / 2:
         raise InputError(
             f"{on} of {total} noise boxes of {params.noise} lie on picked particles.",
