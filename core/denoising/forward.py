@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import KDTree
 
 import core
 from core.denoising import diffusion
 from core.denoising.blend import signal_spectrum
 from core.denoising.canonical import canonical_diameter
-from core.denoising.collect import Collected, Plan, crop_sizes, micrograph_names, plan_cuts
+from core.denoising.collect import Collected, Plan, by_micrograph, crop_sizes, micrograph_names, plan_cuts
 from core.denoising.dataset import MANIFEST_VERSION, VALIDATION_STEP, recipe_dict, write_working_set
 from core.denoising.diffusion import PRESETS, Schedule
 from core.denoising.halves import Halves, match_halves
@@ -31,6 +32,8 @@ from core.physics.phantom import build_library
 LEAST_SNR = 0.01  # below this the variance excess is not distinguishable from 0
 FALLBACK_SNR = 0.12
 LEAST_NOISE_CROP = 8  # canonical px
+FEW_NOISE_BOXES = 8
+NEAR_CENTRE = 0.25  # particle diameters: a noise box centred so near to a particle is a picture of it
 SAMPLE_PAIRS = 128  # of s2
 VALIDATION_PAIRS = 48
 MOST_MEASURED = 1000  # particle crops that the signal's spectrum is measured on
@@ -111,6 +114,7 @@ def gather(params: Any) -> Source:
         )
     if not plan.noise:
         raise InputError(f"No noise box of {params.noise} lies inside a micrograph.", "Pick noise again.", params.noise)
+    warnings += _doubtful_noise(params, by_micrograph(plan.noise), matched[0])
     if plan.dropped_particles or plan.dropped_noise:
         dropped = {"particles": plan.dropped_particles, "noise boxes": plan.dropped_noise}
         warnings.append(
@@ -120,6 +124,30 @@ def gather(params: Any) -> Source:
         used, names, plan, pixel_size, canonical_diameter(params.particle_diameter), raw, canonical,
         canonical_noise, noise_box, warnings, _halves(params, used, pixel_size, warnings),
     )  # fmt: skip
+
+
+def _doubtful_noise(params: Any, noise: Mapping[Path, np.ndarray], particles: Mapping[Path, np.ndarray]) -> list[str]:
+    """Warnings about boxes that are few or lie on picked particles; refuses a list that is mostly particles.
+
+    Centres (n, 2) in px of the micrographs. A network that learns particles as noise takes them away.
+    """
+    total = sum(len(xy) for xy in noise.values())
+    near = NEAR_CENTRE * params.particle_diameter
+    on = 0
+    for micrograph, boxes in noise.items():
+        picked = np.asarray(particles[micrograph], float).reshape(-1, 2)
+        if len(picked):
+            on += int((KDTree(picked).query(np.asarray(boxes, float))[0] < near).sum())
+    if on > total / 2:
+        raise InputError(
+            f"{on} of {total} noise boxes of {params.noise} lie on picked particles.",
+            "Choose the noise boxes of Home or pick-noise, not the particles.",
+            params.noise,
+        )
+    found = [f"{on} of {total} noise boxes lie on picked particles: look at them on Home."] if on else []
+    if total < FEW_NOISE_BOXES:
+        found.append(f"Only {total} noise boxes: the noise is known badly. Pick {FEW_NOISE_BOXES} or more.")
+    return found
 
 
 def _halves(params: Any, micrographs: list[Path], pixel_size: float | None, warnings: list[str]) -> Halves:

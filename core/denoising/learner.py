@@ -107,10 +107,7 @@ class Learner:
                 facts = json.loads((handle.metadata() or {})["facts"])
                 tensors = {k: handle.get_tensor(k) for k in handle.keys()}  # noqa: SIM118
             if facts["plan"] != self.plan:
-                raise ParamError(
-                    f"{folder} was trained with other settings ({facts['plan']}).",
-                    "Resume with the same seed, batch size, learning rate and training set, or use a new folder.",
-                )
+                raise _other_settings(folder, facts["plan"], self.plan)
             self.net.load_state_dict(_under(tensors, "net."))
             self.average.net.load_state_dict(_under(tensors, "average."))
             self.best = _under(tensors, "best.")
@@ -130,3 +127,21 @@ class Learner:
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _other_settings(folder: Path, before: Any, now: dict[str, Any]) -> ParamError:
+    """Name what differs between the training that a folder holds and the one that was asked for."""
+    held = before if isinstance(before, dict) else {}
+    differ = [
+        f"{name.replace('_', ' ')} {_said(held.get(name))}, now {_said(value)}"
+        for name, value in now.items()
+        if held.get(name) != value
+    ]
+    return ParamError(
+        f"{folder} was trained with other settings ({'; '.join(differ) or 'of another version'}).",
+        "Resume with the same mode, seed, batch size, learning rate and training set, or use a new folder.",
+    )
+
+
+def _said(value: Any) -> str:
+    return "none" if value in (None, "") else str(value)

@@ -169,6 +169,7 @@ def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
             kept = _kept(ctx, i, searched[path])
             one = read(path) if kept is None else None
             if one is not None:
+                _check_size(path, one, rules)
                 kept = _search(ctx, i, one, searched[path], template_of(path), rules, areas.get(path, []))
             assert kept is not None
             found.picks[names[path]] = kept
@@ -192,16 +193,19 @@ def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
 
 def _check(params: PickParticlesParams, ctx: JobContext, micrographs: list[Path]) -> None:
     """Refuse what cannot be meant before anything is read."""
+    from core.io.picks import candidates_path
+
     output, file = params.output, params.template_file
     if output.suffix.lower() != ".star" or output.is_dir():
         raise ParamError(f"--output: {output.name} must be a file name that ends in .star.", fields=("output",))
     inputs = [p for p in (params.reference, file, *micrographs) if p is not None and p.exists()]
-    if output.exists() and any(output.samefile(p) for p in inputs):
-        raise ParamError(
-            f"--output: {output} is one of the inputs, which are never overwritten.",
-            "Choose another name.",
-            fields=("output",),
-        )
+    for target in (output, candidates_path(output)):
+        if target.exists() and any(target.samefile(p) for p in inputs):
+            raise ParamError(
+                f"--output: {target} is one of the inputs, which are never overwritten.",
+                "Choose another name.",
+                fields=("output",),
+            )
     own = ctx.continued and output.exists() and output.stat().st_mtime >= (ctx.run_dir / "job.toml").stat().st_mtime
     if output.exists() and not params.overwrite and not own:
         raise ParamError(
@@ -270,6 +274,17 @@ def _search(
     found = search_micrograph(one.image, templates, rules, areas)
     keep_candidates(ctx.run_dir / PICKED / f"{number:06d}.npz", searched, found)
     return found
+
+
+def _check_size(path: Path, one: Micrograph, rules: Rules) -> None:
+    """A micrograph that cannot hold one particle is a wrong file or a wrong diameter, and not an empty micrograph."""
+    rows, columns = one.image.shape
+    if min(rows, columns) < rules.diameter:
+        raise InputError(
+            f"{path.name} is {columns} x {rows} px, smaller than one particle of {rules.diameter:g} px.",
+            "Check --diameter (px of the micrographs), or leave the file out.",
+            path,
+        )
 
 
 def _kept(ctx: JobContext, number: int, searched: Path | None) -> Candidates | None:

@@ -175,7 +175,7 @@ def _told(
         raise InputError(
             f"{failures} of {asked} micrographs could not be denoised ({', '.join(f[0] for f in failed[:3])}): "
             f"{failed[0][1]}",
-            f"{failed[0][2]} The others are in {params.output}.".lstrip(),
+            (failed[0][2] + (f" The others are in {params.output}." if failures < asked else "")).lstrip(),
         )
     ctx.step(1, 1, "Done")
     reused = sum(r["recomposed"] for r in reports)  # their speed is not the network's

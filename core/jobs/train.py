@@ -120,6 +120,8 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     resumed = _check_output(params, ctx)
     torch.manual_seed(params.seed)
     net, started_from = _start(params, data, device)
+    if not started_from and params.mode != "scratch":
+        ctx.warn(f"A set of the method {data.method} is trained from nothing: --mode {params.mode} only sets the time.")
     ctx.step(0, 1, "Building the clean library")
     pairs = data.pairs()
     structural = None

@@ -8,7 +8,7 @@ import pytest
 from core.denoising.collect import disc
 from core.denoising.dataset import TrainingSet
 from core.denoising.unet import MULTIPLE
-from core.io.coordinates import write_noise_boxes
+from core.io.coordinates import read_noise_boxes, write_noise_boxes
 from core.io.mrc import open_mrc, read_header, write_mrc
 from core.io.star import write_star
 
@@ -160,6 +160,19 @@ def test_bad_input_is_one_sentence(data, run_job, training_set, change, code, wo
     assert word in done["message"]
     assert "trace" not in done
     assert not (data.folder.parent / "again/manifest.json").exists()
+
+
+def test_a_list_of_particles_is_refused_as_noise_and_few_boxes_are_told(data, run_job, training_set, tmp_path):
+    values = {"micrographs": [data.folder], "particles": data.star, "particle_diameter": 24, "output": tmp_path / "out"}
+    done = run_job("forward", **values, noise=data.star)
+    assert (done["exit_code"], "lie on picked particles" in done["message"]) == (3, True), done
+    assert not (tmp_path / "out/manifest.json").exists()
+    boxes = read_noise_boxes(data.noise)
+    name, xy = next((n, p) for n, p in boxes.positions.items() if len(p))
+    write_noise_boxes(tmp_path / "two.star", {name: xy[:2]}, boxes.box_size or 24)
+    done = run_job("forward", **values, noise=tmp_path / "two.star")
+    assert done["exit_code"] == 0, done
+    assert any("Only 2 noise boxes" in e["message"] for e in run_job.of("warning"))
 
 
 def test_different_pixel_sizes_are_refused(data, run_job, training_set, tmp_path):

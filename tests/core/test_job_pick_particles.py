@@ -188,6 +188,17 @@ def test_outputs_are_not_replaced_unasked_and_inputs_never(data, run_job, tmp_pa
     assert output.read_bytes() == before
     done = pick(run_job, data, data.star, reference=data.star, overwrite=True)
     assert (done["exit_code"], "never overwritten" in done["message"]) == (2, True)
+    candidates = tmp_path / "picks.candidates.star"
+    before = candidates.read_bytes()
+    done = pick(run_job, data, output, reference=candidates, overwrite=True)
+    assert (done["exit_code"], "never overwritten" in done["message"]) == (2, True)
+    assert candidates.read_bytes() == before
+
+
+def test_a_micrograph_smaller_than_a_particle_is_an_error_not_an_empty_one(data, run_job, tmp_path) -> None:
+    done = pick(run_job, data, tmp_path / "picks.star", diameter=4000)
+    assert (done["exit_code"], "smaller than one particle of 4000 px" in done["message"]) == (3, True), done
+    assert not (tmp_path / "picks.star").exists()
 
 
 def test_an_empty_micrograph_gives_no_picks_and_says_so(run_job, tmp_path) -> None:

@@ -101,7 +101,7 @@ def test_an_earlier_training_is_not_overwritten_by_accident(training_set, tmp_pa
     assert "--resume" in done["hint"]
     done = run_job("train", input=training_set, output=tmp_path / "m", mode="scratch", epochs=1, seed=99, resume=True)
     assert done["exit_code"] == 2
-    assert "other settings" in done["message"]
+    assert "other settings (seed 0, now 99" in done["message"]
 
 
 def test_training_lowers_the_loss_and_reports_everything_the_window_shows(training_set, tmp_path, run_job):
