@@ -97,7 +97,7 @@ def test_without_the_shipped_model_only_what_works_can_be_chosen(qtbot, train, t
 def test_the_time_left_is_the_modes_own_unless_minutes_are_given() -> None:
     for mode, minutes in MINUTES.items():
         assert planned_left("train", {"mode": mode}, 0.5) == pytest.approx(30 * minutes)
-    assert planned_left("train", {}, 0.25) == pytest.approx(45)  # quick
+    assert planned_left("train", {}, 0.25) == pytest.approx(45 * MINUTES["quick"])
     assert planned_left("train", {"mode": "scratch", "minutes": 2.0}, 0.5) == pytest.approx(60)
     assert planned_left("train", {"mode": "scratch", "epochs": 3}, 0.5) is None
     assert planned_left("demo", {}, 0.5) is None
