@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -140,7 +141,7 @@ def check_faint(
     full = float((template.matched**2).sum())  # score of a particle at full contrast, in noise sigmas
     least = [LEAST_SCORE * full * sigma for sigma in sigmas]
     numbers: list[Number] = []
-    half = (0.0, 0.0)
+    half, count = (0.0, 0.0), 1
     for i, first in enumerate(levels[0]):
         rates = []
         for raw in (False, True):
@@ -149,16 +150,19 @@ def check_faint(
                 for parts, b, floor in zip(levels, blanks, least, strict=True)
             ]
             rates.append(100 * float(np.concatenate(hits).mean()))
+            count = sum(map(len, hits))
         numbers += [
             Number(f"contrast {first.level:g}: found after denoising", rates[0], "%"),
             Number(f"contrast {first.level:g}: found on raw data", rates[1], "%"),
         ]
         if first.level == 0.5:
             half = (rates[0], rates[1])
-    verdict = LIMITS["faint_hits"].verdict((half[0] - half[1]) / 100)
+    chance = math.sqrt(sum(rate / 100 * (1 - rate / 100) for rate in half) / count)  # a standard error of the two
+    shortfall = (half[0] - half[1]) / 100
+    verdict = LIMITS["faint_hits"].verdict(min(shortfall + chance, 0.0))
     reason = (
-        f"At half the contrast {half[0]:.0f} % of the added particles stand out after denoising, {half[1]:.0f} % on "
-        "raw data (template scores that one peak per Mpx of a blank reaches)."
+        f"At half the contrast {half[0]:.0f} % of {count} added particles stand out after denoising, {half[1]:.0f} % "
+        "on raw data (template scores that one peak per Mpx of a blank reaches); judged less one standard error."
     )
     return Check("faint", title, half[0] - half[1], unit, verdict, reason, tuple(numbers))
 
