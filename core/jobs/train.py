@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from core.compute.parallel import Workers
     from core.denoising.dataset import TrainingSet
+    from core.denoising.judge import Judge
     from core.denoising.learner import Learner
     from core.denoising.library_set import LibrarySet
     from core.denoising.model import Facts
@@ -158,11 +159,7 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
                 ctx.metric("learning_rate", learner.rate, step)
             if step % VALIDATE_EVERY == 0:
                 ctx.step(clock.share(), 1.0, "Validating")
-                learner.judged(judge.loss(learner.average.net))
-                ctx.metric("val_loss", judge.last, step)
-                if structural is not None:
-                    ctx.metric("tslm", structural.whole(learner.average.net, 128), step)
-                ctx.preview("validation", judge.picture(learner.average.net), step=step)
+                _validate(ctx, learner, judge, structural)
             if clock.checkpoint_due():
                 clock.save()
     except JobStopped:
@@ -187,6 +184,15 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     ctx.preview("validation", judge.picture(learner.average.net), step=learner.best_step)
     facts = _facts(data, learner, structural, started_from, workers)
     return _write_model(params, ctx, learner, facts)
+
+
+def _validate(ctx: JobContext, learner: Learner, judge: Judge, structural: StructuralLoss | None) -> None:
+    """Judge the average's weights on the held-out pairs, and show how they do."""
+    learner.judged(judge.loss(learner.average.net))
+    ctx.metric("val_loss", judge.last, learner.step)
+    if structural is not None:
+        ctx.metric("tslm", structural.whole(learner.average.net, 128), learner.step)
+    ctx.preview("validation", judge.picture(learner.average.net), step=learner.step)
 
 
 def _open_set(params: TrainParams) -> TrainingSet | LibrarySet:
