@@ -236,19 +236,11 @@ def _choose(
 
 
 def _read(path: Path) -> tuple[np.ndarray, float | None]:
-    from core.images.source import open_source
+    """The image and its pixel size, as predict reads it."""
+    from core.jobs.predict_steps import read_raw
 
-    opened = open_source(path)
-    if opened.n > 1:
-        raise InputError(
-            f"{path.name} is a stack of {opened.n} images, not a micrograph.",
-            "Average movies first (motion correction).",
-            path,
-        )
-    image = opened.read(0)
-    if not float(image.std()) > 0:
-        raise InputError(f"{path.name} holds one value only.", "Leave it out, or export it again.", path)
-    return image, opened.pixel_size_a
+    raw = read_raw(path, None)
+    return raw.image, raw.pixel_size_a
 
 
 def _diameter(method: Method, pixel_size_a: float | None) -> float | None:
