@@ -44,7 +44,7 @@ def measure() -> dict[str, Any]:
 def _jobs(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every job with inputs that keep it busy: simulated 8192 px micrographs, the demo's training set."""
     from core.io.mrc import write_mrc
-    from core.io.star import write_star
+    from core.io.star_write import write_star
     from core.jobs import rundir
     from core.jobs.base import execute
     from core.jobs.table import job_params

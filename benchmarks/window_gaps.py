@@ -33,7 +33,7 @@ def measure() -> dict[str, Any]:
 def _training_set(root: Path) -> Path:
     """A small training set of simulated data."""
     from core.io.mrc import write_mrc
-    from core.io.star import write_star
+    from core.io.star_write import write_star
     from core.jobs import rundir
     from core.jobs.base import execute
     from core.jobs.table import job_params

@@ -288,7 +288,7 @@ def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def write_merged(project: Path, positions: dict[str, np.ndarray]) -> Path:
     """Write positions as one STAR file into the project folder; an earlier file with other content stays."""
     from core.io.coordinates import read_particles
-    from core.io.star import write_star
+    from core.io.star_write import write_star
 
     path = project / MERGED_NAME
     if path.exists():

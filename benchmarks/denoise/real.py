@@ -52,7 +52,7 @@ def prepared(source: Path, folder: Path) -> RealSet:
     """Copy micrographs as float32, pick noise with the product's job, make the blanks."""
     from core.io.coordinates import match_names, read_noise_boxes, read_particles
     from core.io.mrc import read_image, write_mrc
-    from core.io.star import write_star
+    from core.io.star_write import write_star
 
     positions = _positions(source)
     files: list[Path] = []

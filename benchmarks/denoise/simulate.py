@@ -167,7 +167,7 @@ def _noise_boxes(xy: np.ndarray, diameter: float, settings: Settings, rng: np.ra
 
 def _write_positions(folder: Path, about: list[dict[str, Any]], box: int) -> None:
     from core.io.coordinates import write_noise_boxes
-    from core.io.star import write_star
+    from core.io.star_write import write_star
 
     rows = [(m["name"], x, y) for m in about for x, y in m["xy"]]
     columns = {"rlnMicrographName": [r[0] for r in rows], "rlnCoordinateX": [float(r[1]) for r in rows],

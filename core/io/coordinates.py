@@ -17,7 +17,8 @@ import numpy as np
 from core.errors import InputError
 from core.io import box
 from core.io.atomic import write_text
-from core.io.star import Table, numbers, read_star, write_star
+from core.io.star import Table, numbers, read_star
+from core.io.star_write import write_star
 
 Positions = dict[str, np.ndarray]  # micrograph name as in the file -> (n, 2) float64, columns x, y
 

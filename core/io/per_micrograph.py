@@ -14,7 +14,7 @@ from core.errors import InputError
 from core.io import box
 from core.io.atomic import remove
 from core.io.coordinates import Positions, file_stem
-from core.io.star import write_star
+from core.io.star_write import write_star
 
 PICKS_SUFFIX = "_manualpick.star"
 LIST_NAME = "manualpick.star"

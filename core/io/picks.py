@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
-from core.io.star import numbers, read_star, write_star_tables
+from core.io.star import numbers, read_star
+from core.io.star_write import write_star_tables
 
 USABLE = "usable"  # in the column of reasons: nothing speaks against this candidate
 ALL = "all candidates, also those not picked"  # a comment of the file of candidates

@@ -1,4 +1,4 @@
-"""STAR tables: reading through starfile behind checks, and writing small tables.
+"""STAR tables: reading through starfile behind checks. Writing lives in star_write.py.
 
 starfile returns an empty dict for a file that is not STAR and a dict of odd values where `loop_` is missing;
 here both become an InputError that names the file. pandas stays inside this module.
@@ -7,14 +7,12 @@ here both become an InputError that names the file. pandas stays inside this mod
 from __future__ import annotations
 
 import linecache
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
-from core.io.atomic import write_text
 
 _TEXT = ("rlnMicrographName", "rlnMicrographCoordinates")  # 001 is a name, not the number 1
 
@@ -99,37 +97,3 @@ def _to_float(value: object) -> float:
         return float(str(value))
     except ValueError:
         return float("nan")
-
-
-def write_star(path: Path, block: str, columns: Mapping[str, Sequence]) -> None:
-    """Write one loop table, atomically. Numbers keep 6 decimals; texts that would be misread are quoted.
-
-    A text with an apostrophe or a line end is refused: no quoting brings it back through STAR readers.
-    """
-    write_star_tables(path, {block: columns})
-
-
-def write_star_tables(path: Path, tables: Mapping[str, Mapping[str, Sequence]], comments: Sequence[str] = ()) -> None:
-    """Write several loop tables as `write_star` does one; each comment becomes a line of its own at the top."""
-    lines = ["# version 30001", *(f"# {' '.join(text.split())}" for text in comments)]
-    for block, columns in tables.items():
-        lines += ["", f"data_{block}", "", "loop_"]
-        lines += [f"_{name} #{i}" for i, name in enumerate(columns, 1)]
-        for row in zip(*columns.values(), strict=True):
-            lines.append(" ".join(_cell(v, path) for v in row))
-    write_text(path, "\n".join([*lines, ""]))
-
-
-def _cell(value: object, path: Path) -> str:
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.6f}"
-    text = str(value)
-    if "'" in text or "\0" in text or len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
-        raise InputError(
-            f"{text!r} cannot be written to {path}: STAR files have no way to keep its quote mark or line end.",
-            "Rename the file.",
-            path,
-        )
-    if text and not re.search(r'[\s"#]', text) and not text.startswith(("_", "data_", "loop_")):
-        return text
-    return '"' + text.replace('"', '""') + '"'

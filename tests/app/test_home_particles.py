@@ -16,7 +16,7 @@ from core.denoising.baselines import gaussian
 from core.images.source import open_source
 from core.io.coordinates import read_particles
 from core.io.mrc import write_mrc
-from core.io.star import write_star
+from core.io.star_write import write_star
 
 DIAMETER = 30
 CENTRES = [(50.0 + 55 * i, 45.0 + 55 * j) for i in range(6) for j in range(4)]

@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from core.io.mrc import write_mrc
-from core.io.star import write_star
+from core.io.star_write import write_star
 from core.jobs import rundir
 from core.jobs.base import execute
 from core.jobs.table import job_params

@@ -10,7 +10,7 @@ from core.denoising.dataset import TrainingSet
 from core.denoising.unet import MULTIPLE
 from core.io.coordinates import read_noise_boxes, write_noise_boxes
 from core.io.mrc import open_mrc, read_header, write_mrc
-from core.io.star import write_star
+from core.io.star_write import write_star
 
 
 @pytest.mark.parametrize("shape", [(300, 521), (533, 310)])

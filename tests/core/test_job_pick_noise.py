@@ -7,7 +7,7 @@ import pytest
 
 from core.io.coordinates import read_noise_boxes
 from core.io.mrc import write_mrc
-from core.io.star import write_star
+from core.io.star_write import write_star
 
 
 def test_boxes_keep_clear_of_particles_each_other_and_the_border(data, run_job):

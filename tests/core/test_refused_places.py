@@ -12,7 +12,7 @@ from core.io.coordinates import read_noise_boxes
 from core.io.marks import write_marks
 from core.io.mrc import write_mrc
 from core.io.refused import Refused, read_refused, refused_path, write_refused
-from core.io.star import write_star
+from core.io.star_write import write_star
 
 
 def test_places_come_back_as_written(tmp_path):
