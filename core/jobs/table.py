@@ -41,6 +41,7 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "TrustParams",
         "Check on your own micrographs what a denoiser keeps, loses and invents.",
     ),
+    "cs2star": ("core.jobs.cs2star", "Cs2StarParams", "Convert CryoSPARC's particles (.cs) to RELION's (.star)."),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
