@@ -136,7 +136,7 @@ def _npy_blocks(file: CsFile, names: list[str], rows: int) -> Iterator[Block]:
 
 def _fill(stream: Any, out: np.ndarray) -> int:
     """Bytes read into `out`."""
-    view = memoryview(out.view(np.uint8).reshape(-1)) if out.size else memoryview(b"")
+    view = out.view(np.uint8).reshape(-1).data if out.size else memoryview(b"")
     done = 0
     while done < len(view):
         count = stream.readinto(view[done:])
