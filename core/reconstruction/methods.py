@@ -1,0 +1,106 @@
+"""Maps from the statistics of images: weighted backprojection, Wiener filter, and positivity.
+
+All three start from the same likelihood (likelihood.py); the method with a learned prior is posterior.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from core.reconstruction import shells
+from core.reconstruction.likelihood import Likelihood, fourier_precision, solve
+
+Step = Callable[[int, int, torch.Tensor], None]  # iteration, of how many, the map so far; may raise to stop
+
+WIENER_ITERATIONS = 30
+POSITIVE_ITERATIONS = 100
+_RIDGE = 1e-3  # of the mean data weight of a shell: what is not measured at all becomes zero, not noise
+
+
+def backproject(data: Likelihood) -> torch.Tensor:
+    """Weighted backprojection: b divided by the data weight of every Fourier coefficient, with a small ridge."""
+    ridge = shells.spread(_RIDGE * shells.shell_mean(data.weight), data.box).to(data.weight) + 1e-12
+    return fourier_precision(1 / (data.weight + ridge), data.b)
+
+
+def sphere(box: int, radius: float | None = None, soft: float = 3.0) -> torch.Tensor:
+    """Mask (L, L, L) of a ball of `radius` voxels (default: as large as fits) with a soft rim."""
+    radius = box / 2 - soft - 1 if radius is None else radius
+    axis = torch.arange(box, dtype=torch.float32) - box // 2
+    distance = torch.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
+    rim = ((radius + soft - distance) / soft).clamp(0, 1)
+    return 0.5 - 0.5 * torch.cos(torch.pi * rim)
+
+
+def signal_power(first: Likelihood, second: Likelihood, mask: torch.Tensor) -> torch.Tensor:
+    """Power of the signal per shell (L // 2 + 1,) of an orthonormal transform, from two halves of the images.
+
+    From the correlation F of the halves' backprojections inside `mask`: the power of their mean times
+    2 F / (1 + F), falling to a small floor where they do not agree.
+    """
+    maps = [backproject(half) * mask for half in (first, second)]
+    fsc = torch.from_numpy(shells.correlation(*(m.cpu() for m in maps))).clamp(0, 0.9999)
+    mean = torch.fft.rfftn(0.5 * (maps[0] + maps[1]), norm="ortho")
+    power = shells.shell_mean(mean.abs() ** 2) / float(mask.mean())
+    share = 2 * fsc / (1 + fsc)
+    below = torch.cumprod((fsc > 0.05).double(), 0)  # after the first loss of all agreement nothing is believed
+    return power * torch.where(below > 0, share, torch.full_like(share, 0.01)).clamp_min(0.01)
+
+
+def wiener(data: Likelihood, power: torch.Tensor, iterations: int = WIENER_ITERATIONS, step: Step | None = None):
+    """The most probable map under a Gaussian prior with `power` (L // 2 + 1,) per shell."""
+    precision = (1 / shells.spread(power, data.box).clamp_min(1e-12)).to(data.weight)
+    return solve(
+        data,
+        data.b,
+        lambda v: fourier_precision(precision, v),
+        precision,
+        iterations=iterations,
+        step=None if step is None else lambda i, v: step(i, iterations, v),
+    )
+
+
+def positive(
+    data: Likelihood,
+    power: torch.Tensor,
+    mask: torch.Tensor,
+    iterations: int = POSITIVE_ITERATIONS,
+    step: Step | None = None,
+) -> torch.Tensor:
+    """The most probable map without negative density inside `mask`, by accelerated projected gradients (FISTA).
+
+    The Gaussian prior is `wiener`'s with a hundredth of its weight: positivity regularises, and stopping early does.
+    """
+    precision = (0.01 / shells.spread(power, data.box).clamp_min(1e-12)).to(data.weight)
+    support = (mask > 0.01).to(data.b)
+
+    def gradient(v: torch.Tensor) -> torch.Tensor:
+        return data.apply(v) + fourier_precision(precision, v) - data.b
+
+    length = 1 / _largest(data, precision)
+    volume = torch.zeros_like(data.b)
+    ahead, momentum = volume, 1.0
+    for i in range(iterations):
+        after = (ahead - length * gradient(ahead)).clamp_min(0) * support
+        if bool(((ahead - after) * (after - volume)).sum() > 0):  # overshot: start again from here
+            momentum = 1.0
+        following = 0.5 * (1 + (1 + 4 * momentum**2) ** 0.5)
+        ahead = after + (momentum - 1) / following * (after - volume)
+        volume, momentum = after, following
+        if step is not None:
+            step(i, iterations, volume)
+    return volume
+
+
+def _largest(data: Likelihood, precision: torch.Tensor) -> float:
+    """Largest eigenvalue of H + R, with a margin."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.randn(data.b.shape, generator=generator).to(data.b)
+    size = 1.0
+    for _ in range(12):
+        v = data.apply(v) + fourier_precision(precision, v)
+        size = float(v.norm())
+        v = v / size
+    return 1.05 * size
