@@ -27,6 +27,7 @@ class Likelihood:
 
     @property
     def box(self) -> int:
+        """Side of the map in voxels."""
         return self.b.shape[0]
 
     def apply(self, volume: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,10 @@
 """Samples of maps from the posterior of a learned prior and the images: annealed split Gibbs sampling.
 
 At falling noise levels sigma the denoiser's answer to the map with noise stands for the prior: a Gaussian around it
-whose width follows from sigma. The likelihood is exact: the draw from the product of both Gaussians is one linear system
-(perturb and solve). The mean of several chains is the map, their standard deviation its uncertainty. After Wu et al.,
-"Principled probabilistic imaging using diffusion models as plug-and-play priors", NeurIPS 2024 (PnP-DM), and Karras
-et al., NeurIPS 2022 (the denoiser).
+whose width follows from sigma. The likelihood is exact: the draw from the product of both Gaussians is one linear
+system (perturb and solve). The mean of several chains is the map, their standard deviation its uncertainty. After Wu
+et al., "Principled probabilistic imaging using diffusion models as plug-and-play priors", NeurIPS 2024 (PnP-DM), and
+Karras et al., NeurIPS 2022 (the denoiser).
 
 A map made so holds density that comes from the prior alone where images say nothing: it is labelled, and no
 resolution is ever computed from it.

@@ -5,6 +5,7 @@ Half sets are kept apart from the first image on; what both say together is thei
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from core.errors import InputError
 from core.io.atomic import atomic_path
 from core.reconstruction import noise
-from core.reconstruction.operator import Disc, Sums, disc, project, slice_points, spectra
+from core.reconstruction.operator import Sums, disc, project, slice_points, spectra
 
 HALVES = 2
 _FORMAT = 1
@@ -58,7 +59,7 @@ def empty(box: int, pixel_size_a: float, power: np.ndarray) -> Statistics:
 
 
 def add(statistics: Statistics, batch: Batch, symmetry: np.ndarray) -> None:
-    """Add a batch; every view counts once for each of the `symmetry` (s, 3, 3) of the map, with an s-th of its weight."""
+    """Add a batch; a view counts for every rotation of the map's `symmetry` (s, 3, 3), with an s-th of its weight."""
     used = disc(statistics.box)
     values = spectra(batch.images, used, batch.shift_px)
     weight = used.share / noise.floored(statistics.noise)[batch.group][:, used.shell]
@@ -70,9 +71,9 @@ def add(statistics: Statistics, batch: Batch, symmetry: np.ndarray) -> None:
             continue
         pull = weight[rows] * transfer[rows]
         right, left = (pull * values[rows]).ravel(), (pull * transfer[rows]).ravel()
-        for turn in symmetry:
-            count = len(rows) if turn is symmetry[0] else 0
-            statistics.halves[half].add(slice_points(batch.matrices[rows] @ turn, used), right, left, count)
+        for i, turn in enumerate(symmetry):
+            points = slice_points(batch.matrices[rows] @ turn, used)
+            statistics.halves[half].add(points, right, left, 0 if i else len(rows))
     statistics.done += len(batch)
 
 
@@ -144,7 +145,7 @@ def load(path: Path, key: str | None = None) -> Statistics | None:
             kernels = [file[f"kernel{i}"].astype(np.float64) for i in range(HALVES)]
             counts, power = file["counts"], file["noise"]
             done, pixel = int(file["done"]), float(file["pixel_size_a"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     box = b[0].shape[0]
     if any(x.shape != (box,) * 3 for x in b) or any(k.shape != (2 * box,) * 3 for k in kernels):
