@@ -56,9 +56,10 @@ def read_star(
     wanted = None if columns is None else frozenset(columns)
     tables, mixed = _read(path, wanted, TEXT, progress, cancelled)
     if mixed:  # numbers first and texts later: what the numbers looked like has to be read again
-        again, _ = _read(path, mixed, TEXT | mixed, progress, cancelled)
-        for name, table in again.items():
-            tables[name].update(table)
+        names = frozenset(name for _, name in mixed)
+        again, _ = _read(path, names, TEXT | names, progress, cancelled)
+        for block, name in mixed:
+            tables[block][name] = again[block][name]
     if not any(table.names for table in tables.values()):
         raise no_table(path)
     return tables
@@ -70,8 +71,8 @@ def _read(
     texts: frozenset[str],
     progress: Progress | None,
     cancelled: Cancelled | None,
-) -> tuple[dict[str, Table], frozenset[str]]:
-    """The tables, and the columns that hold numbers in one part and texts in another: missing there."""
+) -> tuple[dict[str, Table], set[tuple[str, str]]]:
+    """The tables, and (block, column) that hold numbers in one part and texts in another: missing there."""
     blocks: list[tuple[Block, _Parts]] = []
     for found in scan(path, progress, cancelled):
         if isinstance(found, Block):
@@ -79,11 +80,11 @@ def _read(
         else:
             blocks[-1][1].add(found, wanted, path)
     tables: dict[str, Table] = {}
-    mixed: set[str] = set()
+    mixed: set[tuple[str, str]] = set()
     for block, parts in blocks:
         loop = block.is_loop
         tables[block.name] = parts.table(block, wanted, mixed) if loop else _single(block, wanted, texts, path)
-    return tables, frozenset(mixed)
+    return tables, mixed
 
 
 def _starfile(text: bytes, path: Path, texts: Collection[str]) -> Any:
@@ -165,7 +166,7 @@ class _Parts:
             return values
         return np.array([known.setdefault(v, v) for v in values], object)
 
-    def table(self, block: Block, wanted: frozenset[str] | None, mixed: set[str]) -> Table:
+    def table(self, block: Block, wanted: frozenset[str] | None, mixed: set[tuple[str, str]]) -> Table:
         """All rows; the names of columns that changed from numbers to texts or back go to `mixed`."""
         table = Table({}, block.columns)
         self._known.clear()
@@ -175,7 +176,7 @@ class _Parts:
             parts = self._columns.pop(name, [np.empty(0)])
             kinds = {"number" if p.dtype.kind in "iuf" else p.dtype.kind for p in parts}
             if len(kinds) > 1:
-                mixed.add(name)
+                mixed.add((block.name, name))
                 table[name] = np.empty(0)  # keeps its place
             else:
                 table[name] = _joined(parts)
