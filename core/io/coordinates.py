@@ -109,8 +109,9 @@ def _positions(tables: Mapping[str, Table], path: Path, how: Reading) -> Positio
 def _by_micrograph(table: Table, path: Path, how: Reading) -> Positions:
     refuse_tomography(table, path)
     xy = np.stack([as_numbers(table[name]) for name in _XY], axis=1)
-    far = box.is_far(xy)
-    bad = np.flatnonzero(far | ~np.isfinite(xy).all(axis=1))
+    finite = np.isfinite(xy).all(axis=1)
+    far = finite & box.is_far(xy)
+    bad = np.flatnonzero(far | ~finite)
     if bad.size and (not how.skip_bad_rows or bad.size == len(xy)):
         raise _bad_row(table, path, xy, bad, bool(far[bad[0]]))
     names = table.get("rlnMicrographName")

@@ -17,6 +17,7 @@ from core.errors import InputError, JobStopped
 from core.io.star_text import checked_parts
 
 MOST_ROWS = 1 << 14  # handed on at once: a tenth of a second at most between two looks at a stop
+_MOST_STRAY_LINES = 100_000  # text of that many lines before any block is no STAR file
 _QUOTES, _HASH = b"\"'", ord("#")
 _VALUE = re.compile(rb'[ \t\r]*(?:(#.*)|("(?:[^"]|"")*")(?=[ \t\r]|$)|([^\s"#][^\s#]*)(?=[ \t\r]|$))')
 
@@ -79,6 +80,7 @@ class _Scan:
         self.path = path
         self.block: Block | None = None
         self._names: set[str] = set()
+        self._first_stray: tuple[int, str] | None = None  # text before the first block: of a STAR file, or of prose
         self._line = 1  # number of the first line of the next part
 
     def take(self, text: bytes) -> Iterator[Block | Rows]:
@@ -133,6 +135,9 @@ class _Scan:
         block.is_loop = block.in_header = True
 
     def _begin(self, index: int, name: str) -> Block:
+        if self._first_stray is not None:
+            line, text = self._first_stray
+            self.fail(line - self._line, f"'{text}' stands before the first data_ line.", "Delete that line.")
         if name in self._names:
             self.fail(index, f"a second table is named data_{name[:60]}.", "Keep one, or rename the other.")
         self._names.add(name)
@@ -165,8 +170,16 @@ class _Scan:
         if not index.size:
             return
         block = self.block
-        if block is None or not block.columns:
-            self._stray(grid, int(index[0]))
+        if block is None:
+            self._first_stray = self._first_stray or (
+                self._line + int(index[0]),
+                _shown(grid.line(int(index[0])).strip()),
+            )
+            if self._line > _MOST_STRAY_LINES:
+                raise no_table(self.path)
+            return
+        if not block.columns:
+            self._stray(grid, block, int(index[0]))
         block.in_header = False
         width = len(block.columns)
         for begin in range(0, index.size, MOST_ROWS):
@@ -203,13 +216,9 @@ class _Scan:
         hint = "A value with blanks needs quote marks." if count > width else "Write the missing value, or delete it."
         self.fail(index, f"this row has {values}, but its table has {columns}.", hint)
 
-    def _stray(self, grid: _Grid, index: int) -> NoReturn:
+    def _stray(self, grid: _Grid, block: Block, index: int) -> NoReturn:
         words = grid.line(index).strip()
-        if self.block is None:
-            if b"\ndata_" not in grid.bytes.tobytes() and self._line == 1:
-                raise no_table(self.path)
-            self.fail(index, f"'{_shown(words)}' stands before the first data_ line.", "Delete that line.")
-        if self.block.is_loop:
+        if block.is_loop:
             self.fail(index, "this row follows a loop_ line without columns.", "Write the columns below loop_.")
         self.fail(
             index, f"'{_shown(words)}' belongs to no table.", "Delete it, or write a loop_ line above the columns."

@@ -1,6 +1,7 @@
 """STAR reading: equal to starfile's on valid files, some rows and columns at a time, and stopped when asked."""
 
 import gzip
+import itertools
 import threading
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def test_progress_reaches_the_end_and_a_cancel_is_heeded_between_parts(tmp_path,
     size = path.stat().st_size
     assert seen[-1] == (size, size)
     assert len(seen) > 20
-    assert all(a[0] <= b[0] for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a[0] <= b[0] for a, b in itertools.pairwise(seen))
 
     asked: list[int] = []
     with pytest.raises(JobStopped):
