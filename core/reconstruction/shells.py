@@ -40,6 +40,14 @@ def spread(shells: torch.Tensor, box: int) -> torch.Tensor:
     return shells.float()[shell_index(box)]
 
 
+def whole(half: torch.Tensor) -> torch.Tensor:
+    """All coefficients (L, L, L) of a real array (L, L, L // 2 + 1) that is the same at k and -k."""
+    box = half.shape[0]
+    back = -torch.arange(box) % box
+    rest = half[back][:, back][:, :, 1 : box // 2].flip(-1)
+    return torch.cat([half, rest], dim=-1)
+
+
 def correlation(first: np.ndarray | torch.Tensor, second: np.ndarray | torch.Tensor) -> np.ndarray:
     """Fourier shell correlation (L // 2 + 1,) of two maps (L, L, L); 0 where one has nothing."""
     one, two = (torch.fft.rfftn(torch.as_tensor(v, dtype=torch.float32)) for v in (first, second))

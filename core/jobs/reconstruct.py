@@ -1,0 +1,346 @@
+"""Job `reconstruct`: a map from particles with known poses, by four methods on the same statistics.
+
+The statistics of the images (core/reconstruction/statistics.py) are kept in the output folder: another method, or the
+same run continued, starts from them. Half maps and resolution always come from the images alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from core.errors import InputError, ParamError
+from core.jobs.base import JobContext
+from core.jobs.lock import exclusive
+from core.params import Params, ui
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from core.metrics.fsc import HalfMapFsc
+    from core.reconstruction.inputs import ParticleSet
+    from core.reconstruction.likelihood import Likelihood
+    from core.reconstruction.statistics import Batch, Statistics
+
+_NOISE_IMAGES = 1000  # that the noise is measured on
+_SAVE_EVERY = 20_000  # images between two savings of the statistics
+_COUNTED = 0.6  # share of the time that reading takes
+
+
+class ReconstructParams(Params):
+    """Reconstruct a map from particles with known poses."""
+
+    particles: Path = Field(
+        description="Particles with poses: STAR file of RELION (3.0 to 5) or of cs2star.",
+        json_schema_extra=ui(dialog="open", pattern="Particles (*.star)"),
+    )
+    output: Path = Field(description="Folder of the maps.", json_schema_extra=ui(dialog="folder"))
+    method: Literal["auto", "backproject", "wiener", "positive", "dps"] = Field(
+        "auto",
+        description="backproject: images only. wiener: filtered by what the half maps agree on. positive: no negative "
+        "density. dps: with a learned prior, several samples and their spread. auto: by what the images know.",
+    )
+    symmetry: str = Field("C1", description="Point group: C1, Cn, Dn, T, O, I, I1.")
+    box: int | None = Field(
+        None,
+        ge=8,
+        le=1024,
+        description="Box of the map; the images lose their finer detail (default: theirs).",
+        json_schema_extra=ui(unit="px"),
+    )
+    mask: Path | None = Field(
+        None,
+        description="Mask for the resolution (.mrc, 0 to 1, size of the map; default: drawn around the density).",
+        json_schema_extra=ui(dialog="open", pattern="Maps (*.mrc *.map)"),
+    )
+    contrast: Literal["auto", "light", "dark"] = Field("auto", description="Particles are light or dark in the images.")
+    ignore_ctf: bool = Field(False, description="The images have no CTF (simulated, or corrected).")
+    prior: Path | None = Field(
+        None,
+        description="Learned prior of dps (default: the one that is shipped).",
+        json_schema_extra=ui(dialog="open", pattern="Priors (*.safetensors)", advanced=True),
+    )
+    chains: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Samples of dps: their mean is the map, their spread its uncertainty.",
+        json_schema_extra=ui(advanced=True),
+    )
+    levels: int = Field(24, ge=4, le=400, description="Noise levels of dps.", json_schema_extra=ui(advanced=True))
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of dps.", json_schema_extra=ui(advanced=True))
+    device: str = Field("auto", description="auto, cpu or cuda:0.", json_schema_extra=ui(advanced=True))
+    overwrite: bool = Field(False, description="Replace maps that are in the output folder.")
+
+
+def run(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
+    """Read, accumulate, reconstruct, measure, write."""
+    from core.reconstruction import outputs
+
+    _check_symmetry(params.symmetry)
+    with exclusive(params.output):
+        there = params.output / outputs.MAP
+        if there.exists() and not params.overwrite and not ctx.continued:
+            raise ParamError(
+                f"--output: {there} is there already.",
+                "Choose another folder, or --overwrite.",
+                fields=("output", "overwrite"),
+            )
+        return _reconstruct(params, ctx)
+
+
+def _check_symmetry(name: str) -> None:
+    from core.physics.rotations import symmetry_matrices
+
+    symmetry_matrices(name)
+
+
+def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    from core.compute.devices import choose_device
+    from core.metrics.fsc import half_map_fsc
+    from core.reconstruction import advice, inputs, methods, outputs, shells
+    from core.reconstruction.likelihood import likelihood
+
+    device = str(choose_device(params.device))
+    ctx.step(0, 1, "Reading particles")
+    particles = inputs.open_particles(
+        params.particles, params.box, params.contrast, params.ignore_ctf, lambda: ctx.step(0, 1, "Reading particles")
+    )
+    statistics = accumulate(params, particles, ctx)
+    box, pixel = particles.box, particles.box_pixel_a
+    if any(half.n == 0 for half in statistics.halves):
+        raise InputError(f"{params.particles} has particles of one half only.", "Use all particles.", params.particles)
+    ctx.step(_COUNTED, 1, "Half maps")
+    data = likelihood(statistics.both, device)
+    halves = [likelihood(half, device) for half in statistics.halves]
+    ball = methods.sphere(box).to(device)
+    power = methods.signal_power(halves[0], halves[1], ball)
+    half_maps = [(methods.wiener(half, power) * ball).cpu().numpy() for half in halves]
+    ctx.step(_COUNTED + 0.05, 1, "Resolution")
+    mask = _mask(params, (half_maps[0] + half_maps[1]) / 2, pixel)
+    fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel)
+    _curve(ctx, fsc)
+    method, why = params.method, "as asked"
+    prior = _prior(params, particles) if method in ("auto", "dps") else None
+    if method == "auto":
+        method, why = advice.choose(data, power, prior is not None)
+    volume, extra = _make(method, params, ctx, data, power, ball, prior)
+    made = volume.cpu().numpy()
+    ctx.step(0.98, 1, "Writing")
+    share = advice.data_share(data, power).cpu()
+    facts: dict[str, Any] = {
+        "method": method,
+        "why": why,
+        "particles": len(particles),
+        "box": box,
+        "pixel_size_a": round(pixel, 6),
+        "symmetry": params.symmetry,
+        "resolution_a_0.143": _rounded(fsc.resolution_a(0.143)),
+        "resolution_a_0.5": _rounded(fsc.resolution_a(0.5)),
+        "nyquist_a": round(2 * pixel, 4),
+        "data_share_half_nyquist": round(float(shells.shell_mean(share)[1 : box // 4 + 1].mean()), 4),
+        "prior_used": method == "dps",
+    }
+    _write(params, statistics, made, half_maps, mask, share, extra, fsc, facts)
+    _show(ctx, made, "map")
+    ctx.step(1, 1, "Done")
+    told = facts["resolution_a_0.143"]
+    at = f"{told:.1f} Å" if told else f"Nyquist ({facts['nyquist_a']:.1f} Å)"
+    return {
+        "summary": f"{method} map of {len(particles)} particles; half maps from images alone agree to {at}",
+        "output": str(params.output),
+        "map": str(params.output / outputs.MAP),
+        **facts,
+        "negative_share": round(float((np.asarray(made) < 0).mean()), 4),
+        "torch": torch.__version__,
+    }
+
+
+def accumulate(params: ReconstructParams, particles: ParticleSet, ctx: JobContext) -> Statistics:
+    """Statistics of all particles; what an earlier run of the same particles has counted is taken up."""
+    import numpy as np
+
+    from core.physics.rotations import symmetry_matrices
+    from core.reconstruction import outputs
+    from core.reconstruction import statistics as st
+
+    path = params.output / outputs.STATISTICS
+    key = f"{particles.key()} {params.symmetry.upper()} {params.ignore_ctf}"
+    statistics = st.load(path, key)
+    if statistics is None:
+        statistics = st.empty(particles.box, particles.box_pixel_a, _noise(particles, ctx))
+    turns = symmetry_matrices(params.symmetry)
+    saved = statistics.done
+    for batch in particles.batches(statistics.done):
+        ctx.step(0.1 + (_COUNTED - 0.1) * statistics.done / len(particles), 1, f"{statistics.done} particles read")
+        st.add(statistics, batch, np.asarray(turns))
+        if statistics.done - saved >= _SAVE_EVERY:
+            st.save(statistics, path, key)
+            saved = statistics.done
+    if saved < statistics.done:
+        st.save(statistics, path, key)
+    return statistics
+
+
+def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
+    """Noise power: from corners, then from what a first map of some images leaves of them."""
+    import numpy as np
+
+    from core.reconstruction import methods
+    from core.reconstruction import statistics as st
+    from core.reconstruction.likelihood import likelihood
+
+    step = max(1, len(particles) // _NOISE_IMAGES)
+    rows = particles.order[::step][:_NOISE_IMAGES]
+
+    def some(message: str, first: float) -> Iterator[Batch]:
+        for i, batch in enumerate(particles.batches(rows=rows)):
+            ctx.step(first + 0.03 * i * len(batch) / len(rows), 1, message)
+            yield batch
+
+    power = st.corner_noise(some("Noise of the corners", 0.01), particles.box, particles.groups)
+    first = st.empty(particles.box, particles.box_pixel_a, power)
+    for batch in some("A first map", 0.04):
+        st.add(first, batch, np.eye(3)[None])
+    if min(half.n for half in first.halves) < 2:
+        return power
+    halves = [likelihood(half) for half in first.halves]
+    ball = methods.sphere(particles.box)
+    signal = methods.signal_power(halves[0], halves[1], ball)
+    volume = (methods.wiener(likelihood(first.both), signal) * ball).numpy()
+    return st.residual_noise(some("Noise of the images", 0.07), volume, particles.groups)
+
+
+def _prior(params: ReconstructParams, particles: ParticleSet) -> Any:
+    """The learned prior, when it fits box and pixel size; an error when dps was asked for and it does not."""
+    from core.reconstruction import prior as priors
+
+    prior = priors.load_prior(params.prior or priors.BUNDLED)
+    fits = prior.box == particles.box and abs(prior.pixel_size_a / particles.box_pixel_a - 1) < 0.05
+    if not fits and params.method == "dps":
+        size = particles.pixel_size_a * particles.size
+        raise ParamError(
+            f"The prior is for a box of {prior.box} at {prior.pixel_size_a:g} Å; this is {particles.box} at "
+            f"{particles.box_pixel_a:.3g} Å.",
+            f"Use --box {2 * round(size / prior.pixel_size_a / 2)} if that is {prior.box}, another prior, or positive.",
+            fields=("box", "prior"),
+        )
+    return prior if fits else None
+
+
+def _make(
+    method: str,
+    params: ReconstructParams,
+    ctx: JobContext,
+    data: Likelihood,
+    power: torch.Tensor,
+    ball: torch.Tensor,
+    prior: Any,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The map, and what else the method gives: `std`, `samples`."""
+    from core.reconstruction import methods, posterior
+
+    begin = _COUNTED + 0.1
+
+    def told(i: int, count: int, volume: torch.Tensor) -> None:
+        ctx.step(begin + (0.97 - begin) * (i + 1) / count, 1, f"{method}: {i + 1} of {count}")
+        if (i + 1) % max(1, count // 12) == 0:
+            _show(ctx, volume.cpu().numpy(), "map")
+
+    if method == "backproject":
+        return methods.backproject(data) * ball, {}
+    if method == "wiener":
+        return methods.wiener(data, power, step=told) * ball, {}
+    first = methods.positive(data, power, ball, step=told if method == "positive" else None)
+    if method == "positive":
+        return first, {}
+
+    def level(i: int, count: int, sigma: float, maps: torch.Tensor) -> None:
+        mean = maps.mean(dim=0)
+        residual = float(data.residual(mean).norm() / data.b.norm())
+        ctx.metric("residual", residual, i + 1)
+        ctx.metric("noise level", sigma, i + 1)
+        told(i, count, mean)
+
+    scale = prior.scale_of(first.cpu().numpy())
+    made = posterior.sample(data, prior, first, scale, ball, params.chains, params.levels, params.seed, level)
+    return made.mean, {"std": made.deviation, "samples": made.samples}
+
+
+def _mask(params: ReconstructParams, mean: np.ndarray, pixel: float) -> np.ndarray:
+    import numpy as np
+
+    from core.io.mrc import open_mrc
+    from core.metrics.fsc import auto_mask
+
+    if params.mask is None:
+        return auto_mask(mean, pixel)
+    mask = np.asarray(open_mrc(params.mask), np.float32)
+    if mask.shape != mean.shape:
+        raise InputError(
+            f"{params.mask} has {' x '.join(map(str, mask.shape))} voxels, the map {' x '.join(map(str, mean.shape))}.",
+            "Make the mask for this box, or leave it out.",
+            params.mask,
+        )
+    return np.clip(np.nan_to_num(mask), 0, 1)
+
+
+def _write(
+    params: ReconstructParams,
+    statistics: Statistics,
+    volume: np.ndarray,
+    half_maps: Iterable[np.ndarray],
+    mask: np.ndarray,
+    share: torch.Tensor,
+    extra: dict[str, torch.Tensor],
+    fsc: HalfMapFsc,
+    facts: dict[str, Any],
+) -> None:
+    import numpy as np
+
+    from core.io.atomic import write_json
+    from core.reconstruction import outputs, shells
+
+    folder, pixel = params.output, statistics.pixel_size_a
+    for name, half in zip((outputs.HALF1, outputs.HALF2), half_maps, strict=True):
+        outputs.write_map(folder, name, half, pixel, "half map from images only: Wiener filter")
+    outputs.write_map(folder, outputs.MASK, mask, pixel, "mask of the resolution")
+    outputs.write_map(
+        folder, outputs.WEIGHT, np.fft.fftshift(shells.whole(share).numpy()), pixel, "Fourier space: share of the data"
+    )
+    if "std" in extra:
+        outputs.write_map(folder, outputs.STD, extra["std"].cpu().numpy(), pixel, "standard deviation of the samples")
+        for i, sample in enumerate(extra["samples"].cpu().numpy(), 1):
+            outputs.write_map(folder, f"{outputs.SAMPLES}/{i:02d}.mrc", sample, pixel, "ONE SAMPLE: images + prior")
+    else:
+        (folder / outputs.STD).unlink(missing_ok=True)
+    outputs.write_fsc(folder, fsc)
+    outputs.write_map(folder, outputs.MAP, volume, pixel, outputs.LABELS[facts["method"]])
+    write_json(folder / outputs.RESULT, facts)
+
+
+def _curve(ctx: JobContext, fsc: HalfMapFsc) -> None:
+    import numpy as np
+
+    curves = np.stack([fsc.unmasked, fsc.masked, fsc.randomised, fsc.corrected]).astype(np.float32)
+    frequency = np.arange(curves.shape[1]) / (fsc.box * fsc.pixel_size_a)
+    ctx.preview("fsc", curves, frequency=frequency.round(6).tolist())
+
+
+def _show(ctx: JobContext, volume: np.ndarray, name: str) -> None:
+    """Three slices through the middle, for a look."""
+    import numpy as np
+
+    middle = volume.shape[0] // 2
+    ctx.preview(name, np.stack([volume[middle], volume[:, middle], volume[:, :, middle]]).astype(np.float32))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
