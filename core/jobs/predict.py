@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -34,7 +33,7 @@ class PredictParams(Params):
     )
     model: str = Field(
         description="model.safetensors of a training, or a baseline: gaussian:30 (half amplitude at 30 Å), wiener.",
-        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)"),
+        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors *.pth *.pt)"),
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
@@ -220,12 +219,13 @@ def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method,
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
     from core.denoising.model import load_denoiser
+    from core.denoising.model_files import model_digest
     from core.denoising.predict import Network
 
     path = absolute(Path(params.model))
     device = choose_device(params.device)
     denoiser = load_denoiser(path, device)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = model_digest(path)
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
     return Network(denoiser, params.keep_raw, Workers(device), digest=digest, reuse=not params.overwrite), identity
 

@@ -27,7 +27,7 @@ class TrustParams(Params):
     )
     model: str = Field(
         description="model.safetensors of a training, or a baseline: gaussian:30 (half amplitude at 30 Å), wiener.",
-        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)"),
+        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors *.pth *.pt)"),
     )
     output: Path = Field(
         description="Folder of trust.json, report.html and the pictures.", json_schema_extra=ui(dialog="folder")
