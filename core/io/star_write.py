@@ -1,15 +1,16 @@
 """Writing STAR tables, small and very large: whole columns become text in Arrow, block after block of rows.
 
-Files appear complete or not at all. Reading lives in star.py.
+Files appear complete or not at all. `write_star` and `write_star_tables` are for whole files; the parts they are
+made of serve those who write several files of the same rows (core/cryosparc/outputs.py). Reading lives in star.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,81 +48,90 @@ def write_star(path: Path, block: str, columns: Mapping[str, Column]) -> None:
     write_star_tables(path, {block: columns})
 
 
-def write_star_tables(
-    path: Path,
-    tables: Mapping[str, Mapping[str, Column]],
-    comments: Sequence[str] = (),
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Write several loop tables as `write_star` does one; each comment becomes a line of its own at the top.
-
-    `progress(rows done, rows in all)` is called between blocks; what it raises ends the writing without a trace.
-    """
-    lengths = {block: _rows(columns) for block, columns in tables.items()}
-    done, total = 0, sum(lengths.values())
+def write_star_tables(path: Path, tables: Mapping[str, Mapping[str, Column]], comments: Sequence[str] = ()) -> None:
+    """Write several loop tables as `write_star` does one; each comment becomes a line of its own at the top."""
     with atomic_path(path) as partial, partial.open("wb") as stream:
-        head = ["# version 30001", *(f"# {' '.join(text.split())}" for text in comments)]
-        stream.write("\n".join([*head, ""]).encode())
+        stream.write(top_lines(comments))
         for block, columns in tables.items():
-            names = [f"_{name} #{i}" for i, name in enumerate(columns, 1)]
-            stream.write("\n".join(["", f"data_{block}", "", "loop_", *names, ""]).encode())
-            quoted = {name: _quoted(column, path) for name, column in columns.items()}
-            for first in range(0, lengths[block], BLOCK_ROWS):
-                if progress is not None:
-                    progress(done, total)
-                last = min(first + BLOCK_ROWS, lengths[block])
-                _write_rows(stream, [_arrow(column, first, last, path) for column in quoted.values()])
-                done += last - first
+            stream.write(table_lines(block, columns))
+            ready = prepared(columns, path)
+            for first, last in row_blocks(rows_of(columns)):
+                stream.write(joined([as_texts(column, first, last, path) for column in ready.values()]))
             if len(tables) > 1:
                 stream.write(b"\n")
-    if progress is not None:
-        progress(total, total)
 
 
-def _rows(columns: Mapping[str, Column]) -> int:
+def top_lines(comments: Sequence[str] = ()) -> bytes:
+    """The first lines of a STAR file."""
+    return "\n".join(["# version 30001", *(f"# {' '.join(text.split())}" for text in comments), ""]).encode()
+
+
+def table_lines(block: str, labels: Iterable[str]) -> bytes:
+    """The lines before the rows of a loop table."""
+    names = [f"_{name} #{i}" for i, name in enumerate(labels, 1)]
+    return "\n".join(["", f"data_{block}", "", "loop_", *names, ""]).encode()
+
+
+def row_blocks(n: int) -> Iterator[tuple[int, int]]:
+    """First and last row (exclusive) of blocks of `n` rows."""
+    for first in range(0, n, BLOCK_ROWS):
+        yield first, min(first + BLOCK_ROWS, n)
+
+
+def rows_of(columns: Mapping[str, Column]) -> int:
+    """Rows of a table; ValueError when its columns differ."""
     lengths = {len(column) for column in columns.values()}
     if len(lengths) > 1:
         raise ValueError(f"columns of different lengths: {sorted(lengths)}")
     return lengths.pop() if lengths else 0
 
 
-def _write_rows(stream: IO[bytes], arrays: list[pyarrow.Array]) -> None:
-    """One line per row: the text of Arrow's joined column lies in memory as it shall lie in the file."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    texts = [array.cast(pa.string()) for array in arrays]
-    ends = compute.binary_join_element_wise(texts.pop(), "\n", "")
-    joined = compute.binary_join_element_wise(*texts, ends, " ") if texts else ends
-    _, offsets, data = joined.buffers()
-    size = int(np.frombuffer(offsets, np.int32)[len(joined)])
-    stream.write(memoryview(data)[:size])
+def prepared(columns: Mapping[str, Column], path: Path) -> dict[str, Column]:
+    """Columns whose repeating texts are looked at, and quoted, once for all rows."""
+    return {
+        name: Texts([_cell(text, path) for text in column.values], column.which, column.numbers)
+        if isinstance(column, Texts)
+        else column
+        for name, column in columns.items()
+    }
 
 
-def _quoted(column: Column, path: Path) -> Column:
-    """Repeating texts are looked at once, not row after row."""
-    if not isinstance(column, Texts):
-        return column
-    return Texts([_cell(text, path) for text in column.values], column.which, column.numbers)
-
-
-def _arrow(column: Column, first: int, last: int, path: Path) -> pyarrow.Array:
-    """Rows first ... last of a column as Arrow values that print as they shall stand in the file."""
+def as_texts(column: Column, first: int, last: int, path: Path) -> pyarrow.Array:
+    """Rows first ... last of a prepared column as the texts that shall stand in the file."""
     import pyarrow as pa
 
     if isinstance(column, Texts):
         return _repeated(column, first, last)
     part = column[first:last]
     if isinstance(part, np.ndarray) and part.dtype.kind in "iu":
-        return pa.array(part)
+        return pa.array(part).cast(pa.string())
     if isinstance(part, np.ndarray) and part.dtype.kind == "f":
-        return pa.array(np.round(part.astype(np.float64), DECIMALS) + 0.0)  # + 0.0: no "-0"
+        return pa.array(np.round(part.astype(np.float64), DECIMALS) + 0.0).cast(pa.string())  # + 0.0: no "-0"
     return pa.array([_cell(value, path) for value in part], pa.string())
+
+
+def _functions() -> Any:
+    """Arrow's functions of columns; they are made when the library is loaded, unseen by type checkers."""
+    from pyarrow import compute
+
+    return compute
+
+
+def beside(texts: Sequence[pyarrow.Array]) -> pyarrow.Array:
+    """Columns of texts as one, with blanks between."""
+    return _functions().binary_join_element_wise(*texts, " ") if len(texts) > 1 else texts[0]
+
+
+def joined(texts: Sequence[pyarrow.Array]) -> memoryview:
+    """One line per row: the text of Arrow's joined column lies in memory as it shall lie in the file."""
+    ends = _functions().binary_join_element_wise(texts[-1], "\n", "")
+    lines = beside([*texts[:-1], ends])
+    _, offsets, data = lines.buffers()
+    return memoryview(data)[: int(np.frombuffer(offsets, np.int32)[len(lines)])]
 
 
 def _repeated(column: Texts, first: int, last: int) -> pyarrow.Array:
     import pyarrow as pa
-    from pyarrow import compute
 
     which = pa.array(column.which[first:last].astype(np.int32))
 
@@ -130,12 +140,14 @@ def _repeated(column: Texts, first: int, last: int) -> pyarrow.Array:
 
     if column.numbers is None:
         return spread(column.values)
-    digits = compute.utf8_lpad(pa.array(column.numbers[first:last]).cast(pa.string()), _STACK_DIGITS, "0")
+    digits = _functions().utf8_lpad(pa.array(column.numbers[first:last]).cast(pa.string()), _STACK_DIGITS, "0")
     if any(text.startswith('"') for text in column.values):  # the quote mark opens before the number
-        digits = compute.binary_join_element_wise(
+        digits = _functions().binary_join_element_wise(
             spread(['"' * text.startswith('"') for text in column.values]), digits, ""
         )
-    return compute.binary_join_element_wise(digits, spread([text.removeprefix('"') for text in column.values]), "@")
+    return _functions().binary_join_element_wise(
+        digits, spread([text.removeprefix('"') for text in column.values]), "@"
+    )
 
 
 def _cell(value: object, path: Path) -> str:

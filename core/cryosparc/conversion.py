@@ -1,0 +1,89 @@
+"""One conversion from datasets to tables: read, join, convert. Used by the job, and by the tab's preview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.cryosparc.find import Chosen
+from core.cryosparc.join import Joined, join
+from core.cryosparc.particles import Particles, read_particles
+from core.cryosparc.tables import Options, Tables, convert
+from core.errors import InputError
+from core.io.cs import open_cs
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(eq=False)
+class Conversion:
+    """Tables, what was joined, and how many rows the main dataset has."""
+
+    tables: Tables
+    joined: list[Joined]
+    rows: int
+
+
+def run(
+    chosen: Chosen,
+    options: Options,
+    drop_unmatched: bool = False,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Convert the chosen datasets, or the first `limit` rows; `progress(done, total)` may raise to stop.
+
+    `InputError` when there is nothing to convert, or when rows have no partner in a passthrough file and
+    `drop_unmatched` does not say to leave them out.
+    """
+    files = [open_cs(path) for path in (chosen.main, *chosen.others)]
+    if not files[0].n:
+        raise InputError(
+            f"{chosen.main} holds no particles (0 rows).", "Choose the dataset of another job.", chosen.main
+        )
+    total, done = sum(file.n for file in files), 0
+
+    def step(rows: int, _: int) -> None:
+        if progress is not None:
+            progress(done + rows, total)
+
+    main = read_particles(files[0], limit, step)
+    rows, done = files[0].n, files[0].n
+    matched = np.ones(main.n, bool)
+    joined = []
+    for file in files[1:]:
+        other = read_particles(file, None, step)
+        counts, found = join(main, chosen.main, other, file.path)
+        joined.append(counts)
+        matched &= found
+        done += file.n
+    if progress is not None:
+        progress(total, total)
+    warnings = _of_uids(main)
+    if not matched.all():
+        main = _without(main, matched, chosen, drop_unmatched)
+        warnings.append(f"{int((~matched).sum())} particles have no partner in a passthrough file and were left out.")
+    tables = convert(main, options)
+    tables.warnings[:0] = warnings
+    return Conversion(tables, joined, rows)
+
+
+def _of_uids(main: Particles) -> list[str]:
+    if "uid" not in main:
+        return []
+    twice = main.n - len(np.unique(main.numbers["uid"]))
+    return [f"{twice} uids stand twice in the dataset; every row is written."] if twice else []
+
+
+def _without(main: Particles, matched: np.ndarray, chosen: Chosen, drop_unmatched: bool) -> Particles:
+    missing = int((~matched).sum())
+    if not drop_unmatched:
+        raise InputError(
+            f"{missing} of {main.n} particles of {chosen.main.name} have no partner in "
+            f"{', '.join(path.name for path in chosen.others)}.",
+            "Choose the passthrough file of the same job, or leave these particles out with --drop-unmatched.",
+            chosen.main,
+        )
+    return main.take(np.flatnonzero(matched))

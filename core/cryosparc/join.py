@@ -1,0 +1,87 @@
+"""Joining what several datasets know about the same particles, by uid. Rows are never multiplied.
+
+The main dataset names the rows; others only add columns it lacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.cryosparc.particles import KINDS, Names, Particles
+from core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What one file added: how many of the main rows it knows, how many rows of its own were not needed."""
+
+    path: Path
+    matched: int
+    missing: int
+    unused: int
+    duplicates: int
+    by_source: bool  # joined by the uid that a symmetry-expanded particle came from
+
+
+def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tuple[Joined, np.ndarray]:
+    """Add columns of `other` to `main`, in place; returns counts and which rows (n,) of `main` found a partner.
+
+    Rows without a partner get zeros: the caller takes them out or refuses. `InputError` when no uid is shared.
+    """
+    if "uid" not in main or "uid" not in other:
+        lacking = main_path if "uid" not in main else path
+        raise InputError(f"{lacking} has no column uid, so {path.name} cannot be joined.", "Leave it out.", lacking)
+    order = np.argsort(other.numbers["uid"], kind="stable")
+    known = other.numbers["uid"][order]
+    duplicates = int((known[1:] == known[:-1]).sum())
+    place, found = _look_up(known, main.numbers["uid"])
+    by_source = False
+    if not found.all() and "source_uid" in main:
+        source_place, source_found = _look_up(known, main.numbers["source_uid"])
+        by_source = int(source_found.sum()) > int(found.sum())
+        if by_source:
+            place, found = source_place, source_found
+    matched = int(found.sum())
+    if main.n and not matched:
+        raise InputError(
+            f"{path} knows none of the {main.n} particles of {main_path.name}: no uid is shared.",
+            "Choose the passthrough file of the same job.",
+            path,
+        )
+    rows = order[place] if len(order) else np.zeros(main.n, np.int64)
+    _add(main, other, rows, found)
+    unused = other.n - len(np.unique(place[found]))
+    return Joined(path, matched, main.n - matched, unused, duplicates, by_source), found
+
+
+def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places (n,) in the sorted `known` of each wanted number, and whether (n,) it is there."""
+    if not len(known):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return place, known[place] == wanted
+
+
+def _add(main: Particles, other: Particles, rows: np.ndarray, found: np.ndarray) -> None:
+    """Columns that `main` lacks; alignments all from one file, the better kind of the two."""
+    better = bool(other.alignment) and (
+        not main.alignment or KINDS.index(other.alignment) < KINDS.index(main.alignment)
+    )
+    if better:
+        for name in [n for n in main.numbers if n.startswith("align_")]:
+            del main.numbers[name]
+        main.alignment, main.classes = other.alignment, other.classes
+    for name, values in other.numbers.items():
+        if name in main.numbers or (name.startswith("align_") and not better):
+            continue
+        taken = values[rows] if other.n else np.zeros((main.n, *values.shape[1:]), values.dtype)
+        taken[~found] = 0
+        main.numbers[name] = taken
+    for name, names in other.texts.items():
+        if name not in main.texts:
+            values = [*names.values, ""]
+            which = names.which[rows] if other.n else np.zeros(main.n, np.int32)
+            main.texts[name] = Names(values, np.where(found, which, len(values) - 1).astype(np.int32))
