@@ -38,12 +38,14 @@ def fault_of(error: BaseException) -> str:
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    memory = any(isinstance(e, MemoryError) or "allocate memory" in str(e) for e in chain)
-    if isinstance(error, AppError) and not memory:
+    memory = next((e for e in chain if isinstance(e, MemoryError) or "allocate memory" in str(e)), None)
+    if isinstance(error, AppError) and memory is None:
         return ""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f"{ROOT}{os.sep}core{os.sep}" in f.filename]
+    frames = [
+        f for f in traceback.extract_tb((memory or error).__traceback__) if f"{ROOT}{os.sep}core{os.sep}" in f.filename
+    ]
     where = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "nowhere"
-    return f"{'MemoryError' if memory else type(error).__name__} in {where}"
+    return f"{type(error).__name__ if memory is None else 'MemoryError'} in {where}"
 
 
 def read(form: Format, path: Path) -> list[tuple[str, str]]:

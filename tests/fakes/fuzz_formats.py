@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fuzz_cs
 import numpy as np
 
 Mutate = Callable[[bytes], bytes]
@@ -147,6 +148,14 @@ def _read_star(path: Path) -> None:
     read_star(path)
 
 
+def _select_star(path: Path) -> None:
+    from core.io.star_select import column, scan, write_selected
+
+    rows = scan(path)
+    column(path, rows, rows.columns[-1])
+    write_selected(path, rows, np.arange(rows.n) % 2 == 0, path.with_name("selected.star"))
+
+
 def _read_particles(path: Path) -> None:
     from core.io.coordinates import read_particles
 
@@ -263,6 +272,7 @@ def _read_picture(path: Path) -> None:
     read_trust(path.parent)
 
 
+CS = (fuzz_cs.read, fuzz_cs.select, fuzz_cs.convert)
 MRC = (_read_mrc, _read_source)
 POSITIONS = (_read_particles, _read_noise)
 FORMATS: dict[str, Format] = {
@@ -280,7 +290,7 @@ FORMATS: dict[str, Format] = {
         _packed(bz2.compress, bz2.decompress),
     ),
     "tiff": Format(".tif", _tiff_seeds, (_read_tiff, _tiff_rows, _read_source)),
-    "star": Format(".star", lambda folder: [RELION, NOISE, SINGLE], (_read_star, *POSITIONS)),
+    "star": Format(".star", lambda folder: [RELION, NOISE, SINGLE], (_read_star, _select_star, *POSITIONS)),
     "box": Format(".box", lambda folder: BOXES, POSITIONS),
     "txt": Format(".txt", lambda folder: POINTS, (_read_noise,)),
     "safetensors": Format(".safetensors", _safetensors_seeds, (_read_weights, _read_model), _header_inside),
@@ -294,5 +304,7 @@ FORMATS: dict[str, Format] = {
         (lambda path: _read_model(path.with_suffix(".pth")),),
         beside=lambda folder: {".pth": _pth_seeds(folder)[0]},
     ),
+    "cs": Format(".cs", fuzz_cs.npy_seeds, CS, fuzz_cs.header_inside),
+    "csdat": Format(".cs", fuzz_cs.csdat_seeds, CS, fuzz_cs.header_inside),
     "npy": Format(".npy", _trust_seeds, (_read_picture,)),
 }
