@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -23,7 +24,7 @@ from core.denoising.model_files import model_digest
 from core.denoising.trust_files import read_trust
 from core.denoising.unet import UNet
 from core.errors import InputError
-from core.io.checkpoint import read_weights
+from core.io.checkpoint import MOST_PICKLE, read_weights
 from core.jobs.table import job_params
 
 CPU = torch.device("cpu")
@@ -336,7 +337,7 @@ FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("make", "words"), FILES.values(), ids=FILES.keys())
-def test_files_that_are_no_weights_are_one_sentence_and_cost_little_memory(tmp_path, make, words):
+def test_files_that_are_no_weights_are_one_sentence_and_cost_little(tmp_path, make, words):
     path = tmp_path / "bad.pth"
     path.write_bytes(make(path))
     facts_beside(path)
@@ -351,6 +352,15 @@ def test_files_that_are_no_weights_are_one_sentence_and_cost_little_memory(tmp_p
     assert "\n" not in str(caught.value)
     assert caught.value.hint
     assert peak < 16 << 20
+
+
+def test_a_pickle_of_nothing_but_brackets_takes_no_time(tmp_path):
+    path = tmp_path / "bad.pth"
+    torch_file(path, lambda p: rewritten(p, pickle_of(lambda c: b"\x80\x02" + b"]" * (MOST_PICKLE - 9) + b".")))
+    began = time.process_time()
+    with pytest.raises(InputError, match="without the weights"):
+        read_weights(path)
+    assert time.process_time() - began < 2
 
 
 def test_a_tensor_that_lies_inside_its_storage_is_read(tmp_path):
