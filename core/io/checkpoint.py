@@ -29,7 +29,7 @@ from core.errors import AppError, InputError
 
 MOST_BYTES = 4 << 30
 MOST_HEADER = 8 << 20  # JSON of a safetensors file
-MOST_PICKLE = 1 << 19  # a state dict of 2 500 tensors; two million brackets would take seconds
+MOST_PICKLE = 1 << 18  # a state dict of 1 200 tensors; two million brackets would take seconds
 MOST_MEMBERS = 50_000
 WRAPPERS = ("ema", "ema_state_dict", "state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
 PREFIXES = ("module.", "_orig_mod.")  # of torch's DataParallel and compile
