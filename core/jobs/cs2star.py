@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ANGLE_BINS = (48, 24)  # of rot and tilt
 _DEFOCUS_BINS = 60
+_PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
 _READING = 0.4  # share of a job's time
 
 
@@ -123,6 +124,12 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         tables.warnings.append(f"{kept} names keep CryoSPARC's number: without it two files would share a name.")
     if not tables.n:
         raise InputError(f"No particle of {chosen.main} can be written.", "Look at its job in CryoSPARC.", chosen.main)
+    if not any(label in tables.particles for label in _PARTICLES):
+        raise InputError(
+            f"{chosen.main} holds neither images nor positions nor alignments of particles.",
+            "Choose a dataset of particles, or add its passthrough file.",
+            chosen.main,
+        )
     for text in tables.warnings:
         ctx.warn(text if count == 1 else f"{label}: {text}")
     folder = params.output / job.folder
