@@ -78,7 +78,7 @@ def read_trust(folder: Path) -> TrustFolder:
         raise InputError(
             f"{err.filename or path} does not exist.", "Run the check again: python main.py trust.", path
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         good, facts, pictures = False, {}, ()
     if not good:
         raise InputError(

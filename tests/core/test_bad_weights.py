@@ -18,14 +18,19 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
+from core.denoising import parts
 from core.denoising.blend import SHELLS
 from core.denoising.model import FORMAT, Facts, load_denoiser, load_model, load_network, save_denoiser
 from core.denoising.model_files import model_digest
+from core.denoising.parts import load_parts
 from core.denoising.trust_files import read_trust
 from core.denoising.unet import UNet
 from core.errors import InputError
 from core.io.checkpoint import MOST_PICKLE, read_weights
 from core.jobs.table import job_params
+from core.physics import library_file
+from core.physics.library_file import open_library
+from core.physics.phantom import BOX
 
 CPU = torch.device("cpu")
 WIDTHS = (8, 8, 8, 8)
@@ -361,6 +366,31 @@ def test_a_pickle_of_nothing_but_brackets_takes_no_time(tmp_path):
     with pytest.raises(InputError, match="without the weights"):
         read_weights(path)
     assert time.process_time() - began < 2
+
+
+def nested_trust(path: Path) -> object:
+    (path.parent / "trust.json").write_text("[" * 100_000)
+    return read_trust(path.parent)
+
+
+READERS = {
+    "model": (lambda path: load_model(path, CPU), {"format": FORMAT, "facts": "[" * 100_000}),
+    "pieces": (load_parts, {"format": parts.FORMAT, "sigma": "1", "made_by": "[" * 100_000}),
+    "library": (open_library, {"format": library_file.FORMAT, "contents": "[" * 100_000}),
+    "trust": (nested_trust, {}),
+}
+
+
+@pytest.mark.parametrize(("reader", "metadata"), READERS.values(), ids=READERS.keys())
+def test_facts_of_nothing_but_brackets_are_refused(tmp_path, reader, metadata):
+    """Deeper than Python follows: json raises RecursionError, which is no ValueError."""
+    picture = torch.ones(2, 2)
+    tensors = {name: picture.clone() for name in parts.NAMES} if reader is load_parts else state()
+    if reader is open_library:
+        tensors = {"projections": torch.ones(1, 1, BOX, BOX, dtype=torch.float16)}
+    save_file(tensors, tmp_path / "deep.safetensors", metadata=metadata)
+    with pytest.raises(InputError):
+        reader(tmp_path / "deep.safetensors")
 
 
 def test_a_tensor_that_lies_inside_its_storage_is_read(tmp_path):

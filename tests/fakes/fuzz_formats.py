@@ -235,6 +235,21 @@ def _read_parts(path: Path) -> None:
     load_parts(path)
 
 
+def _library_seeds(folder: Path) -> list[bytes]:
+    from core.physics.library_file import save_library
+    from core.physics.phantom import BOX, Library
+
+    projections = np.random.default_rng(0).random((2, 1, BOX, BOX), np.float32)
+    save_library(folder / "library", Library(projections, ("a", "b"), ("deposited", "shell")), {"seed": 3})
+    return [(folder / "library" / "library.safetensors").read_bytes()]
+
+
+def _read_library(path: Path) -> None:
+    from core.physics.library_file import open_library
+
+    assert np.isfinite(open_library(path).projections).all()
+
+
 def _header_inside(data: bytes, change: Mutate, rng: random.Random) -> bytes:
     """Another JSON header of a safetensors file, with its true length before it."""
     length = int.from_bytes(data[:8], "little")
@@ -295,6 +310,7 @@ FORMATS: dict[str, Format] = {
     "txt": Format(".txt", lambda folder: POINTS, (_read_noise,)),
     "safetensors": Format(".safetensors", _safetensors_seeds, (_read_weights, _read_model), _header_inside),
     "parts": Format(".safetensors", _parts_seeds, (_read_parts,), _header_inside),
+    "library": Format(".safetensors", _library_seeds, (_read_library,), _header_inside),
     "pth": Format(
         ".pth", _pth_seeds, (_read_weights, _read_model), _member_inside, lambda folder: {".json": _model(folder)[2]}
     ),
