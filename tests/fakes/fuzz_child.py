@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fakes")]
 
-from fuzz_formats import FORMATS, Format  # noqa: E402
+from fuzz_formats import FORMATS, TRAPS, Format  # noqa: E402
 from mutations import mutate  # noqa: E402
 
 from core.errors import AppError  # noqa: E402
@@ -74,7 +74,7 @@ def main(name: str, folder: Path, first: int, seconds: float) -> None:
     """Read case after case, beginning with number `first`."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    form = FORMATS[name]
+    form = (FORMATS | TRAPS)[name]
     seeds = form.seeds(folder)
     path = folder / f"input{form.suffix}"
     for suffix, content in form.beside(folder).items():

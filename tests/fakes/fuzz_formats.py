@@ -8,6 +8,7 @@ import functools
 import gzip
 import io
 import json
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -323,4 +324,34 @@ FORMATS: dict[str, Format] = {
     "cs": Format(".cs", fuzz_cs.npy_seeds, CS, fuzz_cs.header_inside),
     "csdat": Format(".cs", fuzz_cs.csdat_seeds, CS, fuzz_cs.header_inside),
     "npy": Format(".npy", _trust_seeds, (_read_picture,)),
+}
+
+
+def _trap(spring: Callable[[], object]) -> Format:
+    def read(path: Path) -> None:
+        if path.read_bytes() != b"good":
+            spring()
+
+    return Format(".bin", lambda folder: [b"good"], (read,))
+
+
+def _hang() -> None:
+    while True:
+        pass
+
+
+def _refused_for_memory() -> None:
+    from core.errors import ResourceError
+
+    try:
+        np.zeros(1 << 30, np.uint8)
+    except MemoryError as err:
+        raise ResourceError("It does not fit.") from err
+
+
+TRAPS: dict[str, Format] = {  # what the fuzzer must notice
+    "hang": _trap(_hang),
+    "crash": _trap(os.abort),
+    "memory": _trap(_refused_for_memory),
+    "bug": _trap(lambda: {}["nothing"]),
 }
