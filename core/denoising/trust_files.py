@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError
+from core.io.npy import load_npy
 
 TRUST_FILE, REPORT_FILE, PICTURES = "trust.json", "report.html", "pictures"
 FORMAT = 1
@@ -92,13 +93,8 @@ def read_trust(folder: Path) -> TrustFolder:
 def _picture(folder: Path, key: str, group: str, title: str, levels: Any) -> Picture:
     if not key.replace("_", "").isalnum():
         raise ValueError("a picture's key is a plain word")
-    try:
-        image = np.load(folder / PICTURES / f"{key}.npy", mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise
-    except Exception as err:  # whatever a damaged header makes of numpy's parser
-        raise ValueError(f"{key} is no picture ({type(err).__name__})") from None
-    if not isinstance(image, np.ndarray) or image.ndim != 2 or image.size > MOST_PIXELS or image.dtype != np.float32:
+    image = load_npy(folder / PICTURES / f"{key}.npy")
+    if image.ndim != 2 or image.size > MOST_PIXELS or image.dtype != np.float32:
         raise ValueError(f"{key} is no picture")
     low, high = (float(v) for v in levels)
     return Picture(key, group, title, np.array(image), (low, high))

@@ -277,6 +277,23 @@ def _trust_seeds(folder: Path) -> list[bytes]:
     return [stream.getvalue()]
 
 
+def _index_seeds(folder: Path) -> list[bytes]:
+    seeds = []
+    for values in (np.arange(9), np.array([True, False, True]), np.array([1.0, 5.0], ">f8")):
+        stream = io.BytesIO()
+        np.save(stream, values)
+        seeds.append(stream.getvalue())
+    return seeds
+
+
+def _read_indices(path: Path) -> None:
+    from core.jobs.subset import _indices_of
+
+    rows = _indices_of(path)
+    assert rows.ndim == 1
+    assert rows.dtype == np.int64
+
+
 def _read_picture(path: Path) -> None:
     from core.denoising.trust_files import read_trust
 
@@ -323,6 +340,7 @@ FORMATS: dict[str, Format] = {
     ),
     "cs": Format(".cs", fuzz_cs.npy_seeds, CS, fuzz_cs.header_inside),
     "csdat": Format(".cs", fuzz_cs.csdat_seeds, CS, fuzz_cs.header_inside),
+    "indices": Format(".npy", _index_seeds, (_read_indices,)),
     "npy": Format(".npy", _trust_seeds, (_read_picture,)),
 }
 
