@@ -306,24 +306,41 @@ def _read_picture(path: Path) -> None:
 
 
 CS = (fuzz_cs.read, fuzz_cs.select, fuzz_cs.convert)
+NSYMBT = ("MemoryError in mrc_header.py:read_extended_header",)
 MRC = (_read_mrc, _read_source)
 POSITIONS = (_read_particles, _read_noise)
 FORMATS: dict[str, Format] = {
-    "mrc": Format(".mrc", _mrc_seeds, MRC),
+    "mrc": Format(".mrc", _mrc_seeds, MRC, known=NSYMBT),
     "mrc-gz": Format(
         ".mrc.gz",
         lambda folder: [gzip.compress(seed, 6, mtime=0) for seed in _mrc_seeds(folder)],
         MRC,
         _packed(functools.partial(gzip.compress, mtime=0), gzip.decompress),
+        known=NSYMBT,
     ),
     "mrc-bz2": Format(
         ".mrc.bz2",
         lambda folder: [bz2.compress(seed) for seed in _mrc_seeds(folder)],
         MRC,
         _packed(bz2.compress, bz2.decompress),
+        known=NSYMBT,
     ),
-    "tiff": Format(".tif", _tiff_seeds, (_read_tiff, _tiff_rows, _read_source)),
-    "star": Format(".star", lambda folder: [RELION, NOISE, SINGLE], (_read_star, _select_star, *POSITIONS)),
+    "tiff": Format(
+        ".tif",
+        _tiff_seeds,
+        (_read_tiff, _tiff_rows, _read_source),
+        known=(
+            "ZeroDivisionError in tiff.py:_decode",
+            "ZeroDivisionError in rows.py:block_rows",
+            "MemoryError in tiff.py:_decode",
+        ),
+    ),
+    "star": Format(
+        ".star",
+        lambda folder: [RELION, NOISE, SINGLE],
+        (_read_star, _select_star, *POSITIONS),
+        known=("IndexError in star_select.py:write_selected",),
+    ),
     "box": Format(".box", lambda folder: BOXES, POSITIONS),
     "txt": Format(".txt", lambda folder: POINTS, (_read_noise,)),
     "safetensors": Format(".safetensors", _safetensors_seeds, (_read_weights, _read_model), _header_inside),
@@ -338,8 +355,25 @@ FORMATS: dict[str, Format] = {
         (lambda path: _read_model(path.with_suffix(".pth")),),
         beside=lambda folder: {".pth": _pth_seeds(folder)[0]},
     ),
-    "cs": Format(".cs", fuzz_cs.npy_seeds, CS, fuzz_cs.header_inside),
-    "csdat": Format(".cs", fuzz_cs.csdat_seeds, CS, fuzz_cs.header_inside),
+    "cs": Format(
+        ".cs",
+        fuzz_cs.npy_seeds,
+        CS,
+        fuzz_cs.header_inside,
+        known=("ValueError in tables.py:_alignments",),
+    ),
+    "csdat": Format(
+        ".cs",
+        fuzz_cs.csdat_seeds,
+        CS,
+        fuzz_cs.header_inside,
+        known=(
+            "OverflowError in cs.py:<genexpr>",
+            "ValueError in nowhere",
+            "ValueError in particles.py:<dictcomp>",
+            "ValueError in tables.py:_alignments",
+        ),
+    ),
     "indices": Format(".npy", _index_seeds, (_read_indices,)),
     "npy": Format(".npy", _trust_seeds, (_read_picture,)),
 }
