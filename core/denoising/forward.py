@@ -21,6 +21,7 @@ from core.denoising.diffusion import PRESETS, Schedule
 from core.denoising.halves import Halves, match_halves
 from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum, shape_to
 from core.errors import InputError, ParamError
+from core.images.position_check import position_doubts
 from core.images.source import list_micrographs, open_source
 from core.io.atomic import write_json
 from core.io.coordinates import match_names, no_match_error, read_noise_boxes, read_particles
@@ -85,6 +86,7 @@ def gather(params: Any) -> Source:
     ):
         if not any(len(xy) for xy in found.values()):
             raise no_match_error(path, wanted, micrographs)
+    doubts = position_doubts(matched[0], params.particles.name).sentences
     used = [m for m in micrographs if len(matched[0][m]) or len(matched[1][m])]
     sources = {m: open_source(m) for m in used}
     stack = next((m for m, s in sources.items() if s.n > 1), None)
@@ -93,6 +95,7 @@ def gather(params: Any) -> Source:
             f"{stack} is a stack of images, not a micrograph.", "Average movies first (motion correction).", stack
         )
     pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
+    warnings += doubts
     unused = _unused_schedule(params)
     if unused:
         warnings.append(f"--{', --'.join(unused)} have no effect with --preset {params.preset}.")

@@ -91,6 +91,7 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     """Search every micrograph, write the boxes and, beside them, the refused places; returns counts."""
     from core.denoising.collect import micrograph_names
     from core.denoising.patch_words import CODES
+    from core.images.position_check import position_doubts
     from core.images.source import list_micrographs
     from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
     from core.io.marks import marks_by_micrograph
@@ -103,6 +104,8 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     matched = match_names(positions, micrographs)
     if not any(len(xy) for xy in matched.values()):
         raise no_match_error(params.particles, positions, micrographs)
+    for doubt in position_doubts(matched, params.particles.name).sentences:
+        ctx.warn(doubt)
     areas, ticked = marks_by_micrograph(params.exclude, micrographs)
 
     found = _Found()

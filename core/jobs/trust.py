@@ -152,15 +152,18 @@ def _scenes(
 ) -> tuple[list[Scene], dict[Path, tuple[Path, Path]], list[str]]:
     """The micrographs that are examined, their halves, and what has to be said about the choice."""
     from core.denoising.trust_scene import default_box, make_scene
+    from core.images.position_check import position_doubts
     from core.io.coordinates import read_noise_boxes
 
     picks = _positions(params.particles, micrographs)
+    notes = list(position_doubts(picks, params.particles.name).sentences) if params.particles else []
+    for doubt in notes:
+        ctx.warn(doubt)
     halves = _halves(params, micrographs)
     chosen = _choose(micrographs, picks, halves, params.most)
     boxes = read_noise_boxes(params.noise) if params.noise else None
     noise = _matched(boxes.positions, params.noise, micrographs) if boxes and params.noise else {}
     read = [_read(path) for path in chosen]
-    notes = []
     pixel = params.pixel_size or read[0][1]
     diameter = params.particle_diameter or _diameter(method, pixel)
     if diameter is None:
