@@ -26,7 +26,7 @@ _UID = re.compile(r"^\d{18,22}_")  # CryoSPARC's number before the name; a time 
 # Files of one micrograph: <stem>_manualpick.star (RELION), <stem>_automatch.star or .box (Gautomatch)
 _PICKS = re.compile(r"_([a-z]*pick|automatch)$", re.IGNORECASE)
 BOX_SIZES = (16, 2048)  # px, what a noise box may be
-_SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
+_SUFFIXES = (".eer", ".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
@@ -24,7 +24,7 @@ REFUSED = {
 MOST_PIXELS = 1 << 40
 _MAX_SIDE = 1 << 20
 _SIDES = ("nx", "ny", "nz")
-_STAMPS = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
+_STAMPS: dict[bytes, Literal["<", ">"]] = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _COPY = "Copy it again from its source."
 
@@ -42,7 +42,7 @@ def interpret(raw: bytes, path: Path) -> tuple[np.ndarray, list[str]]:
             f"{path} is not an MRC file, or cut short ({len(raw)} of {HEADER_BYTES} header bytes).", _COPY, path
         )
     stamp = _STAMPS.get(raw[212:214], "<")
-    orders = (stamp, "<" if stamp == ">" else ">")
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">") if stamp == "<" else (">", "<")
     headers = [np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0] for order in orders]
     for header, order in zip(headers, orders, strict=True):
         if _sense(header) == 3 and not damage(header):

@@ -23,7 +23,7 @@ from core.io.rows import row_bytes
 _IMOD_STAMP = 1146047817
 _SIGNED, _HALF_WIDTH = 1, 16  # IMOD's flags: bytes are signed; a byte holds two pixels and nx counts bytes
 _LEAST_A, _MOST_A = 1e-3, 1e5  # pixel sizes beyond these are damage
-_OURS = "Vitreous "  # begins our labels: we write no pixel size when none is known
+_OURS = "Vitreous"  # begins our labels: we write no pixel size when none is known
 _DEFAULT_A = 1.0  # what many programs write when they do not know it
 
 

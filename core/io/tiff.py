@@ -73,9 +73,10 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
         page: Any = tif.pages[0] if pages else None
         first = _first_event_frame(tif.pages)
         if first is not None:
-            frame = tif.pages[first].aspage()
+            frame: Any = tif.pages[first].aspage()
+            ny, nx = frame.shape[-2:]
             _check_claim(frame, path, np.dtype(np.uint8))
-            return TiffInfo(path, (pages - first, *frame.shape[-2:]), np.dtype(np.uint8), first)
+            return TiffInfo(path, (pages - first, int(ny), int(nx)), np.dtype(np.uint8), first)
         shape = tuple(int(side) for side in page.shape) if page is not None else ()
         dtype = page.dtype if page is not None else None
     if not shape or 0 in shape:
