@@ -78,7 +78,8 @@ class MrcSource:
         self.path = path
         self.n, self.shape = info.shape[0], (info.shape[1], info.shape[2])
         self.pixel_size_a = info.pixel_size_a
-        self.notes, self.title = info.notes, path.name
+        self.notes: tuple[str, ...] = info.notes
+        self.title = path.name
         if path.suffix.lower() in TIFF_SUFFIXES:
             self.notes = (*self.notes, "it is an MRC file, whatever its name says")
 
@@ -104,8 +105,9 @@ class TiffSource:
     def __init__(self, path: Path, info: tiff.TiffInfo) -> None:
         self.path, self.title = path, path.name
         self.n, self.shape = info.shape[0], (info.shape[1], info.shape[2])
-        right = path.suffix.lower() in TIFF_SUFFIXES
-        self.notes = () if right else ("it is a TIFF file, whatever its name says",)
+        self.notes: tuple[str, ...] = ()
+        if path.suffix.lower() not in TIFF_SUFFIXES:
+            self.notes = ("it is a TIFF file, whatever its name says",)
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None, tell: Tell | None = None) -> np.ndarray:
         """Page `index` as float32 (ny, nx)."""
@@ -132,7 +134,8 @@ class EerSource:
         self.shape = (info.shape[1], info.shape[2])
         summed = len(eer.chosen_frames(self.frames))
         text = f"sum of {summed} of {self.frames} raw frames, no motion or gain correction: motion-correct first"
-        self.notes, self.title = (text,), f"{path.name} ({text})"
+        self.notes: tuple[str, ...] = (text,)
+        self.title = f"{path.name} ({text})"
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None, tell: Tell | None = None) -> np.ndarray:
         """The sum, in electrons per pixel, as float32 (ny, nx)."""

@@ -71,37 +71,37 @@ class Unpacked(io.RawIOBase):
 
     def _piece(self, most: int) -> bytes:
         """The next bytes, at most `most`; b"" at the end."""
-        while self._decoder is not None or self._next_member():
+        while (decoder := self._decoder or self._next_member()) is not None:
             ended = False
-            if not self._rest and getattr(self._decoder, "needs_input", True):
+            if not self._rest and getattr(decoder, "needs_input", True):
                 self._rest = self._file.read(PIECE_BYTES)
                 ended = not self._rest
             try:
-                piece = self._decoder.decompress(self._rest, most)
+                piece = decoder.decompress(self._rest, most)
             except (zlib.error, OSError, ValueError) as exc:
                 how = "checksum" if "check" in str(exc) else "its data make no sense"
                 raise self._damaged(how) from exc
-            if self._decoder.eof:
-                self._rest, self._decoder = self._decoder.unused_data, None
+            if decoder.eof:
+                self._rest, self._decoder = decoder.unused_data, None
             else:
-                self._rest = getattr(self._decoder, "unconsumed_tail", b"")
+                self._rest = getattr(decoder, "unconsumed_tail", b"")
                 if ended and not piece:
                     raise self._damaged("ended early")
             if piece:
                 return piece
         return b""
 
-    def _next_member(self) -> bool:
-        """Begin the next member; False where none follows. What programs append to files is no member."""
+    def _next_member(self) -> Any:
+        """A decompressor for the next member; None where none follows. What programs append to files is no member."""
         magic = _GZIP if self._kind == "gzip" else _BZIP2
         self._rest = self._rest.lstrip(b"\0") if self._members else self._rest
         if len(self._rest) < len(magic):
             self._rest += self._file.read(PIECE_BYTES)
         if not self._rest.startswith(magic):
-            return False
+            return None
         self._members += 1
         self._decoder = zlib.decompressobj(31) if self._kind == "gzip" else bz2.BZ2Decompressor()
-        return True
+        return self._decoder
 
     def _damaged(self, how: str) -> InputError:
         return InputError(

@@ -29,14 +29,14 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _COPY = "Copy it again from its source."
 
 
-def interpret(raw: bytes, path: Path) -> tuple[np.ndarray, list[str]]:
+def interpret(raw: bytes, path: Path, compressed: bool = False) -> tuple[np.ndarray, list[str]]:
     """The header in its own byte order, and what is odd about it; `InputError` when the bytes cannot be one.
 
     Machine stamps are wrong in the wild: the stamp is believed first, the numbers if it makes no sense.
     """
     if not raw:
         raise InputError(f"{path} is empty (0 bytes).", "The copy or download did not finish? Copy it again.", path)
-    _refuse_other_formats(raw, path)
+    _refuse_other_formats(raw, path, compressed)
     if len(raw) < HEADER_BYTES:
         raise InputError(
             f"{path} is not an MRC file, or cut short ({len(raw)} of {HEADER_BYTES} header bytes).", _COPY, path
@@ -86,9 +86,11 @@ def _oddities(raw: bytes, order: str) -> list[str]:
     return []
 
 
-def _refuse_other_formats(raw: bytes, path: Path) -> None:
-    if raw[:4] in _TIFF:
+def _refuse_other_formats(raw: bytes, path: Path, compressed: bool) -> None:
+    if raw[:4] in _TIFF and compressed:
         raise InputError(f"{path} holds a TIFF inside the compressed file.", "Decompress it first.", path)
+    if raw[:4] in _TIFF:
+        raise InputError(f"{path} is a TIFF file, and an MRC file is needed here.", "Convert it to MRC.", path)
     start = raw[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml", b"<body")):
         raise InputError(

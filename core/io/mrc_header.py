@@ -78,7 +78,7 @@ def read_header(path: Path | str) -> MrcInfo:
         opener = opener_of(path)
         with opener() if opener else path.open("rb") as stream:
             raw = stream.read(HEADER_BYTES)
-    header, oddities = interpret(raw, path)
+    header, oddities = interpret(raw, path, bool(kind))
     mode = int(header["mode"])
     if mode in REFUSED:
         raise InputError(

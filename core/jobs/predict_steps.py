@@ -94,9 +94,7 @@ def write_result(result: Result, target: Path, dtype: str, method_name: str) -> 
     from core.io.mrc import write_mrc
 
     label = f"Vitreous {core.__version__} denoised ({method_name}): for seeing and picking"
-    is_mrc = not result.path.name.lower().endswith((".tif", ".tiff"))
-    like = result.path if is_mrc else None
-    write_mrc(target, result.image, result.pixel_size_a, like=like, dtype=dtype, label=label)
+    write_mrc(target, result.image, result.pixel_size_a, like=result.path, dtype=dtype, label=label)
     return result.image.size
 
 
