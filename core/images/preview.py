@@ -76,7 +76,7 @@ def preview_pyramid(
     levels[0] = less_noise(levels[0], wider * (error[0] + error[1]) / 2 / _SIGMAS**2)
     for number in range(1, len(levels)):
         halve_into(levels[number - 1], levels[number], stop)
-    name = source.title
+    name = source.path.name
     return Pyramid(tuple(levels), source.pixel_size_a, name, source.n, index, ranges, finest, (ny, nx), preview=True)
 
 

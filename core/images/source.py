@@ -35,7 +35,7 @@ class ImageSource(Protocol):
     """A file with `n` images of `shape` (ny, nx), `pixel_size_a` Angstrom per pixel (None when unknown).
 
     `frames`: of a raw movie, whose sum is the one image here; else 0. `notes`: what is odd about the file, in words.
-    `title`: the file's name, and what its picture is where that is not the file's own.
+    `label`: what the picture is where it is not simply the file's own; shown over it.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class ImageSource(Protocol):
     pixel_size_a: float | None
     frames: int
     notes: tuple[str, ...]
-    title: str
+    label: str
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None, tell: Tell | None = None) -> np.ndarray:
         """Image `index` as float32 (ny, nx), finite, its own memory; `tell` (None: the log) hears what was mended."""
@@ -72,6 +72,7 @@ class MrcSource:
     """Images of an MRC file, plain or compressed."""
 
     frames = 0
+    label = ""
 
     def __init__(self, path: Path) -> None:
         self._info = info = mrc.read_header(path)
@@ -79,7 +80,6 @@ class MrcSource:
         self.n, self.shape = info.shape[0], (info.shape[1], info.shape[2])
         self.pixel_size_a = info.pixel_size_a
         self.notes: tuple[str, ...] = info.notes
-        self.title = path.name
         if path.suffix.lower() in TIFF_SUFFIXES:
             self.notes = (*self.notes, "it is an MRC file, whatever its name says")
 
@@ -101,9 +101,10 @@ class TiffSource:
 
     pixel_size_a: float | None = None
     frames = 0
+    label = ""
 
     def __init__(self, path: Path, info: tiff.TiffInfo) -> None:
-        self.path, self.title = path, path.name
+        self.path = path
         self.n, self.shape = info.shape[0], (info.shape[1], info.shape[2])
         self.notes: tuple[str, ...] = ()
         if path.suffix.lower() not in TIFF_SUFFIXES:
@@ -133,9 +134,8 @@ class EerSource:
         self.path, self.frames = path, info.shape[0]
         self.shape = (info.shape[1], info.shape[2])
         summed = len(eer.chosen_frames(self.frames))
-        text = f"sum of {summed} of {self.frames} raw frames, no motion or gain correction: motion-correct first"
-        self.notes: tuple[str, ...] = (text,)
-        self.title = f"{path.name} ({text})"
+        self.label = f"sum of {summed} of {self.frames} raw frames, no motion or gain correction: motion-correct first"
+        self.notes: tuple[str, ...] = (self.label,)
 
     def read(self, index: int = 0, cancelled: Callable[[], bool] | None = None, tell: Tell | None = None) -> np.ndarray:
         """The sum, in electrons per pixel, as float32 (ny, nx)."""

@@ -44,12 +44,12 @@ def load_pyramid(source: ImageSource, index: int = 0, cancelled: Callable[[], bo
         image = source.read(index, stop, mended.append)
         if stop():
             raise Cancelled
-        pyramid = build_pyramid(image, source.pixel_size_a, source.title, source.n, index, stop)
-        return replace(pyramid, not_finite=_told(mended))
+        pyramid = build_pyramid(image, source.pixel_size_a, source.path.name, source.n, index, stop)
+        return replace(pyramid, not_finite=_told(mended), label=source.label)
     levels = _read_levels(layout, stop, mended.append)
     bad = _told(mended)
-    grey = ranges_of(levels, stop)
-    return Pyramid(tuple(levels), source.pixel_size_a, source.title, source.n, index, grey, not_finite=bad)
+    name, grey = source.path.name, ranges_of(levels, stop)
+    return Pyramid(tuple(levels), source.pixel_size_a, name, source.n, index, grey, not_finite=bad, label=source.label)
 
 
 def _told(mended: list[Mended]) -> int:

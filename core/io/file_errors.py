@@ -30,6 +30,9 @@ def explained(path: Path) -> Iterator[None]:
             raise InputError(f"{path} is a link that leads back to itself.", "Choose the file itself.", path) from exc
         if exc.errno == errno.ENAMETOOLONG:
             raise InputError(f"The name {path.name[:80]}... is too long.", "Choose a shorter one.", path) from exc
-        raise InputError(f"{path} is damaged: {exc}.", "Copy it again from its source.", path) from exc
+        why = (exc.strerror or str(exc)).rstrip(".")
+        raise InputError(
+            f"{path} could not be read: {why}.", "Is its disk connected? Otherwise copy it again.", path
+        ) from exc
     except EOFError as exc:
         raise InputError(f"{path} is damaged: it ended early.", "Copy it again from its source.", path) from exc

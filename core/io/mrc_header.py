@@ -66,7 +66,10 @@ class MrcInfo:
 
 def opener_of(path: Path) -> Callable[[], BinaryIO] | None:
     """How to open a compressed file; None for a plain one. Decided by content: suffixes lie."""
-    kind = kind_of(path)
+    return _opener(path, kind_of(path))
+
+
+def _opener(path: Path, kind: str) -> Callable[[], BinaryIO] | None:
     return (lambda: cast(BinaryIO, Unpacked(path, kind))) if kind else None
 
 
@@ -75,7 +78,7 @@ def read_header(path: Path | str) -> MrcInfo:
     path = Path(path)
     with explained(path):
         kind, size = kind_of(path), path.stat().st_size
-        opener = opener_of(path)
+        opener = _opener(path, kind)
         with opener() if opener else path.open("rb") as stream:
             raw = stream.read(HEADER_BYTES)
     header, oddities = interpret(raw, path, bool(kind))

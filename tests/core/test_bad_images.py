@@ -1,6 +1,7 @@
 """Image files as laboratories have them: each is opened, or refused in one sentence that says what to do next."""
 
 import bz2
+import errno
 import gzip
 import os
 import re
@@ -361,9 +362,10 @@ def test_eer_is_the_sum_of_its_frames(tmp_path, scheme):
     assert (source.n, source.frames, source.shape, source.pixel_size_a) == (1, 9, (48, 80), None)
     np.testing.assert_array_equal(source.read(), frames.sum(axis=0))
     pyramid = load_pyramid(source)
-    assert pyramid.name == ("m.eer (sum of 9 of 9 raw frames, no motion or gain correction: motion-correct first)")
+    label = "sum of 9 of 9 raw frames, no motion or gain correction: motion-correct first"
+    assert (pyramid.name, pyramid.label) == ("m.eer", label)
     texts = {title: text for _, rows in describe(path, pyramid) for title, text in rows}
-    assert (texts["Format"], texts["Frames"]) == ("EER, raw movie", "9")
+    assert (texts["Format"], texts["Frames"], texts["Note"]) == ("EER, raw movie", "9", label)
     with pytest.raises(InputError, match=r"m\.eer is a raw movie of 9 frames") as caught:
         open_single(path)
     assert caught.value.hint == "Motion-correct it first."
@@ -507,3 +509,43 @@ def test_the_log_takes_what_many_files_have(caplog):
     assert len(told) == 51
     assert "log names them all" in told[-1]
     assert "file 79" in caplog.text
+
+
+def test_a_disk_that_goes_away_is_a_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "m.mrc"
+    path.write_bytes(whole())
+    source = open_source(path)
+
+    def gone(*_args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("core.io.rows.RowReader._fill", gone)
+    with pytest.raises(InputError, match=r"m\.mrc could not be read: Input/output error") as caught:
+        source.read()
+    assert "disk" in caught.value.hint
+
+
+# -- writing --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [b"FEI1", b"FEI2", b"SERI", b"CCP4"])
+@pytest.mark.parametrize("name", ["e.mrc", "e.mrc.gz", "e.tif"])
+def test_extended_headers_are_kept_whatever_the_file_is_called(tmp_path, run_job, kind, name):
+    extended = np.random.default_rng(6).bytes(2048)
+    content = with_ints(NSYMBT, len(extended))
+    content = content[:104] + kind + content[108:1024] + extended + content[1024:]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    done = run_job("predict", micrographs=[path], model="gaussian:20", output=tmp_path / "out")
+    assert done["exit_code"] == 0, done
+    with mrcfile.open(tmp_path / "out/e.mrc") as got:
+        assert (bytes(got.header.exttyp), got.extended_header.tobytes()) == (kind, extended)
+        assert float(got.voxel_size.x) == pytest.approx(1.5)
+        assert "for seeing and picking" in str(got.get_labels()[-1])
+
+
+def test_two_names_that_would_give_one_output_are_refused(tmp_path, run_job):
+    write_mrc(tmp_path / "a.mrc", picture(), 1.5)
+    tifffile.imwrite(tmp_path / "a.tif", picture())
+    done = run_job("predict", micrographs=[tmp_path], model="wiener", output=tmp_path / "out")
+    assert (done["exit_code"], "would both be written to a.mrc" in done["message"]) == (2, True)
