@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from core.io.tiff import TiffInfo, explained_tiff, read_tiff_header
+from core.errors import InputError
+from core.io.tiff import TiffInfo, check_claim, explained_tiff, read_tiff_header
+
+_COPY = "Copy it again from its source."
 
 MOST_FRAMES = 100  # that are summed, evenly over the movie: enough to see the particles
 
@@ -48,5 +51,9 @@ def sum_frames(
                 break
             if step is not None:
                 step(done, len(chosen))
-            total += pages[info.first_event_frame + number].asarray(maxworkers=1).reshape(total.shape)
+            page = pages[info.first_event_frame + number].aspage()
+            if tuple(page.shape) != total.shape:
+                raise InputError(f"{path}: frame {number + 1} has another size than the first.", _COPY, path)
+            check_claim(page, path, np.dtype(np.uint8))
+            total += page.asarray(maxworkers=1)
     return total

@@ -19,6 +19,11 @@ from core.io.finite import Tell, replace_not_finite
 from core.io.rows import BLOCK_BYTES, RowLayout, cut_short, read_rows
 
 _GREY = "Choose grey images."
+# tifffile and its decoders raise all of these for damaged files and for compressions that they do not know.
+_THEIRS = (
+    OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, ArithmeticError,
+    AssertionError, MemoryError, struct.error,
+)  # fmt: skip
 _MAX_SIDE = 1 << 20
 _TILE_PIXELS = 1 << 24  # a tile may be larger than its image, but not without end
 _EVENTS = (65000, 65001, 65002)  # compressions of electron event representation
@@ -56,8 +61,7 @@ def explained_tiff(path: Path) -> Iterator[None]:
         raise
     except FileNotFoundError as exc:
         raise InputError(f"{path} does not exist.", "Check the name and the folder.", path) from exc
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError, ImportError, TypeError, struct.error) as exc:
-        # tifffile and its decoders raise all of these for damaged files and for compressions that they do not know.
+    except _THEIRS as exc:
         raise InputError(
             f"{path} cannot be read as TIFF: {exc}.", "Save it uncompressed, or convert it to MRC.", path
         ) from exc
@@ -73,22 +77,23 @@ def read_tiff_header(path: Path | str) -> TiffInfo:
         page: Any = tif.pages[0] if pages else None
         first = _first_event_frame(tif.pages)
         if first is not None:
-            frame: Any = tif.pages[first].aspage()
-            ny, nx = frame.shape[-2:]
-            _check_claim(frame, path, np.dtype(np.uint8))
-            return TiffInfo(path, (pages - first, int(ny), int(nx)), np.dtype(np.uint8), first)
+            page = tif.pages[first].aspage()
+            pages -= first
         shape = tuple(int(side) for side in page.shape) if page is not None else ()
         dtype = page.dtype if page is not None else None
-    if not shape or 0 in shape:
-        raise InputError(f"{path} holds no image.", "Copy it again from its source.", path)
-    if dtype is not None and dtype.kind == "b":
-        raise InputError(f"{path} is black and white (one bit per pixel), not a micrograph.", _GREY, path)
-    if dtype is not None and dtype.kind not in "uif":
-        raise InputError(f"{path} holds pixels of type {dtype}, which is no micrograph.", _GREY, path)
-    if len(shape) != 2 or dtype is None or dtype.kind not in "uif":
-        raise InputError(f"{path} is a colour picture, not a micrograph.", _GREY, path)
-    _check_claim(page, path, np.dtype(dtype))
-    return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
+        if not shape or 0 in shape:
+            raise InputError(f"{path} holds no image.", "Copy it again from its source.", path)
+        if first is not None and len(shape) == 2:
+            check_claim(page, path, np.dtype(np.uint8))
+            return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(np.uint8), first)
+        if dtype is not None and dtype.kind == "b":
+            raise InputError(f"{path} is black and white (one bit per pixel), not a micrograph.", _GREY, path)
+        if dtype is not None and dtype.kind not in "uif":
+            raise InputError(f"{path} holds pixels of type {dtype}, which is no micrograph.", _GREY, path)
+        if len(shape) != 2 or dtype is None or dtype.kind not in "uif":
+            raise InputError(f"{path} is a colour picture, not a micrograph.", _GREY, path)
+        check_claim(page, path, np.dtype(dtype))
+        return TiffInfo(path, (pages, shape[0], shape[1]), np.dtype(dtype))
 
 
 def _first_event_frame(pages: Any) -> int | None:
@@ -99,8 +104,8 @@ def _first_event_frame(pages: Any) -> int | None:
     return None
 
 
-def _check_claim(page: Any, path: Path, dtype: np.dtype) -> None:
-    """What the tags claim, held against the file before any memory is asked for."""
+def check_claim(page: Any, path: Path, dtype: np.dtype) -> None:
+    """What the tags of a page claim, held against the file before any memory is asked for."""
     sides, size = tuple(page.shape[-2:]), path.stat().st_size
     claimed = int(np.prod(sides, dtype=object)) * dtype.itemsize
     tile = (page.tilelength or 1) * (page.tilewidth or 1)
@@ -109,6 +114,13 @@ def _check_claim(page: Any, path: Path, dtype: np.dtype) -> None:
     if max(sides) > _MAX_SIDE or claimed > limit or tile > max(_TILE_PIXELS, 4 * sides[0] * sides[1]):
         raise InputError(
             f"{path}: its tags claim {sides[1]} x {sides[0]} pixels, more than a file of {size} bytes can hold.",
+            "Copy it again from its source.",
+            path,
+        )
+    end = max((o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False) if n), default=0)
+    if end > size:
+        raise InputError(
+            f"{path} is cut short: its tags promise {end} bytes and only {size} are there.",
             "Copy it again from its source.",
             path,
         )
@@ -166,7 +178,7 @@ def read_tiff(
         page = tif.pages[index]
         if tuple(page.shape) != info.shape[1:]:
             raise InputError(f"{path}: page {index + 1} has another size than the first.", "Split it.", path)
-        _check_claim(page.aspage(), path, info.dtype)
+        check_claim(page.aspage(), path, info.dtype)
         layout = tiff_rows(path, index)
         pixels = read_rows(layout, cancelled) if layout else _decode(page, info.shape[1:], cancelled)
     return replace_not_finite(pixels, path, tell)
