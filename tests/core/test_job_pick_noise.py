@@ -145,7 +145,7 @@ def test_a_stack_is_refused(run_job, data):
     write_mrc(data.files[0], np.zeros((3, 64, 64), np.float32), 1.0)
     done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise)
     assert done["exit_code"] == 3
-    assert "stack of 3 images" in done["message"]
+    assert "holds 3 images" in done["message"]
 
 
 @pytest.mark.parametrize("fill", [0.0, 7.0])
