@@ -118,7 +118,11 @@ def read_extended_header(info: MrcInfo) -> bytes:
         opener = opener_of(info.path)
         with opener() if opener else info.path.open("rb") as stream:
             stream.read(HEADER_BYTES)
-            return stream.read(info.ext_header_size)
+            parts, left = [], info.ext_header_size
+            while left and (part := stream.read(min(left, _PIECE_BYTES))):  # a lying header sets no memory aside
+                parts.append(part)
+                left -= len(part)
+            return b"".join(parts)
 
 
 def _pixels(header: np.ndarray, raw: bytes) -> tuple[np.dtype[Any], bool, int, str]:

@@ -148,7 +148,7 @@ def tiff_rows(path: Path | str, index: int = 0) -> RowLayout | None:
             offset + size == following
             for offset, size, following in zip(offsets[:-1], sizes[:-1], offsets[1:], strict=True)
         )
-        if not (strips_join and first.is_final and first.dtype is not None and len(page.shape) == 2):
+        if not (strips_join and first.is_final and first.dtype and len(page.shape) == 2 and 0 not in page.shape):
             return None
         dtype = np.dtype(tif.byteorder + first.dtype.char)
         layout = RowLayout(path, int(page.dataoffsets[0]), dtype, (int(page.shape[0]), int(page.shape[1])))
