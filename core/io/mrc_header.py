@@ -20,6 +20,7 @@ from core.io.file_errors import explained
 from core.io.mrc_checks import DTYPES, HEADER_BYTES, REFUSED, interpret
 from core.io.rows import row_bytes
 
+_PIECE_BYTES = 1 << 20
 _IMOD_STAMP = 1146047817
 _SIGNED, _HALF_WIDTH = 1, 16  # IMOD's flags: bytes are signed; a byte holds two pixels and nx counts bytes
 _LEAST_A, _MOST_A = 1e-3, 1e5  # pixel sizes beyond these are damage
