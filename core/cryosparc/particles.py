@@ -7,7 +7,7 @@ business, conversion to RELION tables.py's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,9 +89,16 @@ def read_particles(
     path: CsFile | str,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    only: Sequence[np.ndarray] = (),
 ) -> Particles:
-    """All particles of a dataset, or the first `limit`; `progress(rows done, rows in all)` between blocks of rows."""
+    """All particles of a dataset, or the first `limit`; `progress(rows done, rows in all)` between blocks of rows.
+
+    With `only`, sets of uids, just the rows whose uid stands in one of them (`limit` does not count then);
+    reading ends as soon as one set has been met whole.
+    """
     file = path if isinstance(path, CsFile) else open_cs(path)
+    if only:
+        return _read_only(file, [np.unique(uids) for uids in only], progress)
     n = file.n if limit is None else min(limit, file.n)
     plan = _Plan(file)
     found = Particles(n, alignment=plan.kind, classes=len(plan.classes))
@@ -113,6 +120,40 @@ def read_particles(
         for name, column in plan.texts.items():
             found.texts[name].which[part] = coders[name].encode(block[column][:size])
         first += size
+    return found
+
+
+def _read_only(file: CsFile, missing: list[np.ndarray], progress: Callable[[int, int], None] | None) -> Particles:
+    """The rows of some uids; no more than one block of the file is held beside them."""
+    plan, wanted = _Plan(file), np.unique(np.concatenate(missing))
+    found = Particles(0, alignment=plan.kind, classes=len(plan.classes))
+    if "uid" not in plan.numbers or not len(wanted):
+        return found
+    coders = {name: _Coder() for name in plan.texts}
+    numbers: dict[str, list[np.ndarray]] = {}
+    texts: dict[str, list[np.ndarray]] = {name: [] for name in coders}
+    first = 0
+    for block in read_blocks(file, plan.wanted.__contains__):
+        if progress is not None:
+            progress(first, file.n)
+        uids = block[plan.numbers["uid"]]
+        first += len(uids)
+        rows = np.flatnonzero(wanted[np.searchsorted(wanted[:-1], uids)] == uids)
+        if not len(rows):
+            continue
+        taken = {name: values[rows] for name, values in block.items()}
+        found.n += len(rows)
+        for name, values in plan.numbers_of(taken, len(rows)):
+            numbers.setdefault(name, []).append(values.astype(values.dtype.newbyteorder("="), copy=False))
+        for name, column in plan.texts.items():
+            texts[name].append(coders[name].encode(taken[column]))
+        missing = [left[~np.isin(left, uids[rows])] for left in missing]
+        if any(not len(left) for left in missing):
+            break
+    found.numbers = {name: np.concatenate(parts) for name, parts in numbers.items()}
+    found.texts = {name: Names(coders[name].values, np.concatenate(parts)) for name, parts in texts.items() if parts}
+    if not found.n:
+        found.numbers["uid"] = np.empty(0, wanted.dtype)
     return found
 
 
