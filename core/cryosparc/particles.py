@@ -53,6 +53,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
 }
 # what an alignment brings; `pose`: rotation vector (n, 3) rad, or one angle (n,) rad in two dimensions
 ALIGNED = ("pose", "shift", "psize_A", "split", "class", "class_posterior")
+_SEARCHED_ROWS = 1 << 14  # at a time, where only some rows are wanted
 _CLASS = re.compile(r"^alignments_class_(\d+)/class_posterior$")
 KINDS = ("alignments3D", "alignments3D_multi", "alignments_class", "alignments2D")  # the first that is there counts
 
@@ -94,11 +95,11 @@ def read_particles(
     """All particles of a dataset, or the first `limit`; `progress(rows done, rows in all)` between blocks of rows.
 
     With `only`, sets of uids, just the rows whose uid stands in one of them (`limit` does not count then);
-    reading ends as soon as one set has been met whole.
+    reading ends as soon as the first set has been met whole.
     """
     file = path if isinstance(path, CsFile) else open_cs(path)
     if only:
-        return _read_only(file, [np.unique(uids) for uids in only], progress)
+        return _read_only(file, only, progress)
     n = file.n if limit is None else min(limit, file.n)
     plan = _Plan(file)
     found = Particles(n, alignment=plan.kind, classes=len(plan.classes))
@@ -106,8 +107,6 @@ def read_particles(
     found.texts = {name: Names(coder.values, np.empty(n, np.int32)) for name, coder in coders.items()}
     first = 0
     for block in read_blocks(file, plan.wanted.__contains__, min(BLOCK_ROWS, max(n, 1))):
-        if first >= n:
-            break
         if progress is not None:
             progress(first, n)
         size = min(len(next(iter(block.values()))) if block else 0, n - first)
@@ -120,12 +119,14 @@ def read_particles(
         for name, column in plan.texts.items():
             found.texts[name].which[part] = coders[name].encode(block[column][:size])
         first += size
+        if first >= n:
+            break
     return found
 
 
-def _read_only(file: CsFile, missing: list[np.ndarray], progress: Callable[[int, int], None] | None) -> Particles:
+def _read_only(file: CsFile, only: Sequence[np.ndarray], progress: Callable[[int, int], None] | None) -> Particles:
     """The rows of some uids; no more than one block of the file is held beside them."""
-    plan, wanted = _Plan(file), np.unique(np.concatenate(missing))
+    plan, wanted, missing = _Plan(file), np.unique(np.concatenate(only)), np.unique(only[0])
     found = Particles(0, alignment=plan.kind, classes=len(plan.classes))
     if "uid" not in plan.numbers or not len(wanted):
         return found
@@ -133,7 +134,7 @@ def _read_only(file: CsFile, missing: list[np.ndarray], progress: Callable[[int,
     numbers: dict[str, list[np.ndarray]] = {}
     texts: dict[str, list[np.ndarray]] = {name: [] for name in coders}
     first = 0
-    for block in read_blocks(file, plan.wanted.__contains__):
+    for block in read_blocks(file, plan.wanted.__contains__, _SEARCHED_ROWS):
         if progress is not None:
             progress(first, file.n)
         uids = block[plan.numbers["uid"]]
@@ -147,8 +148,8 @@ def _read_only(file: CsFile, missing: list[np.ndarray], progress: Callable[[int,
             numbers.setdefault(name, []).append(values.astype(values.dtype.newbyteorder("="), copy=False))
         for name, column in plan.texts.items():
             texts[name].append(coders[name].encode(taken[column]))
-        missing = [left[~np.isin(left, uids[rows])] for left in missing]
-        if any(not len(left) for left in missing):
+        missing = missing[~np.isin(missing, uids[rows])]
+        if not len(missing):
             break
     found.numbers = {name: np.concatenate(parts) for name, parts in numbers.items()}
     found.texts = {name: Names(coders[name].values, np.concatenate(parts)) for name, parts in texts.items() if parts}
