@@ -173,7 +173,8 @@ class Cs2StarTab(JobTab):
         return f"{text}; {left:,} left out." if left else f"{text}."
 
     def go_next(self) -> None:
-        self.session.hand_over("reconstruct", {"particles": self.result.get("star")})
+        # these are no picks on the micrographs of the denoising tabs
+        self.session.hand_over("reconstruct", {"particles": self.result.get("star")}, carry=False)
 
     def close_tab(self) -> None:
         """The window closes."""

@@ -27,6 +27,7 @@ from core.cryosparc.preview import INVERTED_Y, Preview
 
 Index = QModelIndex | QPersistentModelIndex
 MOST_WIDTH = 34  # characters of a column
+MOST_LINES = 14  # of what is not written, before it scrolls
 LOOKED_AT = 60  # rows that set the width of a column
 EMPTY = (
     "Choose a CryoSPARC job",
@@ -152,6 +153,7 @@ class PreviewPane(QStackedWidget):
         self.lists = QSplitter(Qt.Orientation.Horizontal)
         self.lists.addWidget(self.absent)
         self.lists.addWidget(self.warnings)
+        self.lists.setMaximumHeight(self.fontMetrics().height() * MOST_LINES)
         self._parts = QSplitter(Qt.Orientation.Vertical)
         self._parts.addWidget(self.table)
         self._parts.addWidget(self.lists)
@@ -214,11 +216,15 @@ class PreviewPane(QStackedWidget):
         self.setCurrentIndex(1)
 
     def _set_widths(self) -> None:
+        """As wide as their contents; long names are cut so that all columns come into sight, if need be."""
         most = self.fontMetrics().averageCharWidth() * MOST_WIDTH
         self.table.resizeColumnsToContents()
-        for section in range(self.model.columnCount()):
-            if self.table.columnWidth(section) > most:
-                self.table.setColumnWidth(section, most)
+        sections = range(self.model.columnCount())
+        whole = {section: self.table.columnWidth(section) for section in sections}
+        long = [section for section in sections if whole[section] > most]
+        spare = self.table.viewport().width() - sum(min(width, most) for width in whole.values())
+        for section in long:
+            self.table.setColumnWidth(section, min(whole[section], most + max(0, spare) // len(long)))
 
 
 def counts_in_words(preview: Preview) -> list[str]:

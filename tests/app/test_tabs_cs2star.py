@@ -438,6 +438,7 @@ def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_pat
     star = tmp_path / "out" / "class1" / "particles_relion.star"
     assert reconstruct.kept.text() == f"These particles are kept for it: {star}"
     assert reconstruct.kept.isVisible()
+    assert "particles" not in session.carried  # Trust and Forward keep the picks they have
 
     from app.session import Session
     from app.tabs.reconstruct import ReconstructTab
