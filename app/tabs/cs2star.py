@@ -165,16 +165,18 @@ class Cs2StarTab(JobTab):
         jobs = result.get("jobs") or []
         if not jobs:
             return str(result.get("summary") or "Done.")
-        names = [Path(path).name for path in jobs[0]["files"] if path.endswith(".star")]
-        text = f"{result['particles']:,} particles written to {', '.join(names)}"
-        if len(jobs) > 1:
-            text += f" of each of {len(jobs)} jobs"
+        if len(jobs) == 1:
+            names = [Path(path).name for path in jobs[0]["files"] if path.endswith(".star")]
+            text = f"{result['particles']:,} particles written to {', '.join(names)}"
+        else:
+            names = [Path(job["files"][0]).parent.name for job in jobs]
+            text = f"{result['particles']:,} particles of {len(jobs)} jobs written to the folders {', '.join(names)}"
         left = sum(sum(job["left_out"].values()) for job in jobs)
         return f"{text}; {left:,} left out." if left else f"{text}."
 
     def go_next(self) -> None:
-        # these are no picks on the micrographs of the denoising tabs
-        self.session.hand_over("reconstruct", {"particles": self.result.get("star")}, carry=False)
+        # of several jobs the one that Files shows; these are no picks on the micrographs of the denoising tabs
+        self.session.hand_over("reconstruct", {"particles": self.files.star}, carry=False)
 
     def close_tab(self) -> None:
         """The window closes."""

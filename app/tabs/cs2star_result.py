@@ -75,6 +75,7 @@ class FilesPane(QWidget):
     def _show(self, at: int) -> None:
         job = self._jobs[at] if 0 <= at < len(self._jobs) else {}
         files = job.get("files") or [""]
+        self.star = str(files[0])  # particles_relion.star of this job
         self.report.setPlainText(str(job.get("report", "")))
         self.folder.setText(str(Path(files[0]).parent) if files[0] else "")
         self.open_button.setEnabled(bool(files[0]))

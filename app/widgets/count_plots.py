@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout
 
 from app import theme
 from app.widgets.labels import card_title, label
-from app.widgets.metric_plot import library
+from app.widgets.metric_plot import colour_axis, library
 
 COLOUR_TABLE = "viridis"
 
@@ -93,13 +93,7 @@ class CountPlot(QFrame):
     def _colour(self) -> None:
         self._plot.setBackground(theme.colour("panel"))
         for side, text in zip(("bottom", "left"), self.axes, strict=True):
-            self._colour_axis(self._plot.getAxis(side), text)
-
-    def _colour_axis(self, axis: Any, text: str) -> None:
-        axis.setPen(theme.colour("strong_border"))
-        axis.setTextPen(theme.colour("muted"))
-        axis.setLabel(text, color=theme.colour("muted").name())
-        axis.enableAutoSIPrefix(False)
+            colour_axis(self._plot.getAxis(side), text)
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() == QEvent.Type.PaletteChange and self._plot is not None:
@@ -127,6 +121,8 @@ class ViewsPlot(CountPlot):
         self._bar = pg.ColorBarItem(
             colorMap=pg.colormap.get(COLOUR_TABLE), interactive=False, width=self.fontMetrics().averageCharWidth() * 2
         )
+        text = self.fontMetrics()
+        self._bar.getAxis("right").setWidth(round(text.horizontalAdvance("10000") + 1.7 * text.height()))
         self._bar.setImageItem(self._image, insert_in=self._plot.getPlotItem())
         self._plot.getAxis("bottom").setTickSpacing(90, 30)
         self._plot.getAxis("left").setTickSpacing(90, 30)
@@ -144,7 +140,7 @@ class ViewsPlot(CountPlot):
 
     def _colour(self) -> None:
         super()._colour()
-        self._colour_axis(self._bar.getAxis("right"), "particles per bin")
+        colour_axis(self._bar.getAxis("right"), "particles per bin")
 
 
 class DefocusPlot(CountPlot):

@@ -313,11 +313,15 @@ def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
         "This is J24, the first of 2 jobs: J24, J26. Not there: J25.\n40 particles."
     )
     run(qtbot, tab, tmp_path / "out")
-    assert "47 particles" in tab.banner.text.text()
+    assert tab.banner.text.text() == "47 particles of 2 jobs written to the folders class1, class3."
     names = [tab.files.chooser.itemText(i) for i in range(tab.files.chooser.count())]
     assert names == ["J24", "J26"]
     tab.files.chooser.setCurrentIndex(1)
     assert "7 particles read" in tab.files.report.toPlainText()
+    with qtbot.waitSignal(tab.session.handed_over) as handed:
+        qtbot.mouseClick(tab.banner.next, LEFT)
+    star = str(tmp_path / "out" / "class3" / "particles_relion.star")
+    assert handed.args == ["reconstruct", {"particles": star}]
     assert tab.plots.views.counts.sum() == 40
     tab.plots.chooser.setCurrentIndex(1)
     assert tab.plots.views.counts.sum() == tab.plots.defocus.counts.sum() == 7
