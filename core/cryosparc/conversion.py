@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from core.errors import InputError
 from core.io.cs import open_cs
 
 Progress = Callable[[float, float], None]
+_PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
 
 
 @dataclass(eq=False)
@@ -70,6 +72,18 @@ def run(
     tables = convert(main, options)
     tables.warnings[:0] = warnings
     return Conversion(tables, joined, rows)
+
+
+def check(tables: Tables, main: Path) -> None:
+    """`InputError` when the tables of `main` hold nothing that RELION could use as particles."""
+    if not tables.n:
+        raise InputError(f"No particle of {main} can be written.", "Look at its job in CryoSPARC.", main)
+    if not any(label in tables.particles for label in _PARTICLES):
+        raise InputError(
+            f"{main} holds neither images nor positions nor alignments of particles.",
+            "Choose a dataset of particles, or add its passthrough file.",
+            main,
+        )
 
 
 def _keys(main: Particles) -> list[np.ndarray]:

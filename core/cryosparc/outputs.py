@@ -108,7 +108,9 @@ def _write_all(
             for run in runs
         }
         for name, stream in streams.items():
-            mine = {(c,): star_write.as_texts(column, first, last, folder / name) for c, column in own[name].items()}
+            mine: dict[tuple[str, ...], Any] = {
+                (c,): star_write.as_texts(column, first, last, folder / name) for c, column in own[name].items()
+            }
             stream.write(star_write.joined([mine.get(run, texts[run]) for run in runs]))
 
 

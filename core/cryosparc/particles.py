@@ -121,6 +121,8 @@ def read_particles(
         first += size
         if first >= n:
             break
+    if not n:
+        found.numbers = {name: np.empty(0, file.dtype[column].base) for name, column in plan.numbers.items()}
     return found
 
 
@@ -163,7 +165,7 @@ class _Plan:
 
     def __init__(self, file: CsFile) -> None:
         self.numbers = _first_there(file, NUMBERS, "biufc")
-        self.texts = _first_there(file, TEXTS, "SO")
+        self.texts = _first_there(file, TEXTS, "SUO")
         posteriors = sorted((int(m[1]), n) for n in file.names if (m := _CLASS.match(n)))
         self.classes = [name.rpartition("/")[0] for _, name in posteriors]
         prefixes = {name.rpartition("/")[0] for name in file.names}
@@ -244,6 +246,8 @@ class _Coder:
         if texts.dtype.kind == "S":
             packed = pa.py_buffer(np.ascontiguousarray(texts))
             array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(texts.dtype.itemsize), len(texts), [None, packed])
+        elif texts.dtype.kind == "U":
+            array = pa.array(texts.tolist(), pa.string()).cast(pa.binary())
         else:
             array = pa.array(texts.tolist(), pa.binary())
         coded = array.dictionary_encode()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.cryosparc import find, outputs, single_table
-from core.cryosparc.conversion import run
+from core.cryosparc.conversion import check, run
 from core.cryosparc.join import Joined
 from core.cryosparc.tables import Options, Tables
 from core.errors import JobStopped
@@ -78,6 +78,8 @@ def preview(
     step(0, 1)
     made = run(chosen, options or Options(), drop_unmatched, MOST_READ, step)
     tables = made.tables
+    if tables.n or made.rows <= MOST_READ:  # otherwise later rows may be better
+        check(tables, chosen.main)
     groups = len(tables.optics.get("rlnOpticsGroup", ()))
     if relion == "3.0":
         single_table.join_optics(tables)

@@ -136,7 +136,7 @@ def _npy_blocks(file: CsFile, names: list[str], rows: int) -> Iterator[Block]:
 
 def _fill(stream: Any, out: np.ndarray) -> int:
     """Bytes read into `out`."""
-    view = memoryview(out.view(np.uint8).reshape(-1)) if out.size else memoryview(b"")
+    view = out.view(np.uint8).reshape(-1).data if out.size else memoryview(b"")
     done = 0
     while done < len(view):
         count = stream.readinto(view[done:])
@@ -203,7 +203,7 @@ def _csdat_columns(file: CsFile, wanted: set[str]) -> dict[str, np.ndarray]:
         heap = stream.read() if texts else b""
     for name in texts:
         columns[name] = _texts(file, columns[name], heap)
-    return columns if file.n else {name: np.empty((0, *_base(file.dtype[name])[1])) for name in wanted}
+    return columns
 
 
 def _base(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -276,8 +276,11 @@ def read_columns(path: Path | str, wanted: Callable[[str], bool] = lambda name: 
     """Whole columns of a small dataset: numbers in native byte order, texts as str (object arrays)."""
     file = open_cs(path)
     blocks = list(read_blocks(file, wanted))
-    names = [name for name in file.names if wanted(name)]
-    return {name: _native(np.concatenate([b[name] for b in blocks]) if blocks else np.empty(0)) for name in names}
+    columns: dict[str, np.ndarray] = {}
+    for name in filter(wanted, file.names):
+        base, shape = _base(file.dtype[name])
+        columns[name] = _native(np.concatenate([b[name] for b in blocks]) if blocks else np.empty((0, *shape), base))
+    return columns
 
 
 def _native(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,18 +110,21 @@ def as_texts(column: Column, first: int, last: int, path: Path) -> pyarrow.Array
     return pa.array([_cell(value, path) for value in part], pa.string())
 
 
-def beside(texts: Sequence[pyarrow.Array]) -> pyarrow.Array:
-    """Columns of texts as one, with blanks between."""
+def _functions() -> Any:
+    """Arrow's functions of columns; they are made when the library is loaded, unseen by type checkers."""
     from pyarrow import compute
 
-    return compute.binary_join_element_wise(*texts, " ") if len(texts) > 1 else texts[0]
+    return compute
+
+
+def beside(texts: Sequence[pyarrow.Array]) -> pyarrow.Array:
+    """Columns of texts as one, with blanks between."""
+    return _functions().binary_join_element_wise(*texts, " ") if len(texts) > 1 else texts[0]
 
 
 def joined(texts: Sequence[pyarrow.Array]) -> memoryview:
     """One line per row: the text of Arrow's joined column lies in memory as it shall lie in the file."""
-    from pyarrow import compute
-
-    ends = compute.binary_join_element_wise(texts[-1], "\n", "")
+    ends = _functions().binary_join_element_wise(texts[-1], "\n", "")
     lines = beside([*texts[:-1], ends])
     _, offsets, data = lines.buffers()
     return memoryview(data)[: int(np.frombuffer(offsets, np.int32)[len(lines)])]
@@ -129,7 +132,6 @@ def joined(texts: Sequence[pyarrow.Array]) -> memoryview:
 
 def _repeated(column: Texts, first: int, last: int) -> pyarrow.Array:
     import pyarrow as pa
-    from pyarrow import compute
 
     which = pa.array(column.which[first:last].astype(np.int32))
 
@@ -138,12 +140,14 @@ def _repeated(column: Texts, first: int, last: int) -> pyarrow.Array:
 
     if column.numbers is None:
         return spread(column.values)
-    digits = compute.utf8_lpad(pa.array(column.numbers[first:last]).cast(pa.string()), _STACK_DIGITS, "0")
+    digits = _functions().utf8_lpad(pa.array(column.numbers[first:last]).cast(pa.string()), _STACK_DIGITS, "0")
     if any(text.startswith('"') for text in column.values):  # the quote mark opens before the number
-        digits = compute.binary_join_element_wise(
+        digits = _functions().binary_join_element_wise(
             spread(['"' * text.startswith('"') for text in column.values]), digits, ""
         )
-    return compute.binary_join_element_wise(digits, spread([text.removeprefix('"') for text in column.values]), "@")
+    return _functions().binary_join_element_wise(
+        digits, spread([text.removeprefix('"') for text in column.values]), "@"
+    )
 
 
 def _cell(value: object, path: Path) -> str:

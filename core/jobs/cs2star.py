@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from core.errors import InputError, ParamError
+from core.errors import ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
 from core.params import Params, ui
@@ -129,8 +129,7 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
     files, kept = outputs.variants(tables)
     if kept:
         tables.warnings.append(f"{kept} names keep CryoSPARC's number: without it two files would share a name.")
-    if not tables.n:
-        raise InputError(f"No particle of {chosen.main} can be written.", "Look at its job in CryoSPARC.", chosen.main)
+    conversion.check(tables, chosen.main)
     for text in tables.warnings:
         ctx.warn(text if count == 1 else f"{label}: {text}")
     folder = params.output / job.folder

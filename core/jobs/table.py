@@ -42,6 +42,7 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "Check on your own micrographs what a denoiser keeps, loses and invents.",
     ),
     "cs2star": ("core.jobs.cs2star", "Cs2StarParams", "Convert CryoSPARC's particles (.cs) to RELION's (.star)."),
+    "subset": ("core.jobs.subset", "SubsetParams", "Keep selected rows of a .cs or .star file."),
     "demo": (
         "core.jobs.demo",
         "DemoParams",

@@ -244,6 +244,9 @@ def test_nothing_to_convert_is_told_as_the_job_tells_it(tmp_path: Path) -> None:
         preview(tmp_path / "J1")
     with pytest.raises(InputError, match="does not exist"):
         preview(tmp_path / "J9")
+    bare = np.zeros(3, [("uid", "<u8"), ("ctf/df1_A", "<f4")])
+    with pytest.raises(InputError, match="neither images nor positions"):
+        preview(save(tmp_path / "bare.cs", bare))
     save(tmp_path / "J2" / "J2_particles.cs", particles(9))
     with pytest.raises(InputError, match="no uid is shared"):
         preview(tmp_path / "J2", [save(tmp_path / "x.cs", locations(np.arange(9, dtype=np.uint64)))])
