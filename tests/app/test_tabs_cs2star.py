@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cs_files import save
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication
@@ -60,10 +61,7 @@ def dataset(path: Path, n: int = 40, without: tuple[str, ...] = ()) -> Path:
     }
     for name in rows.dtype.names or ():
         rows[name] = values.get(name, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        np.save(stream, rows)
-    return path
+    return save(path, rows)
 
 
 @pytest.fixture

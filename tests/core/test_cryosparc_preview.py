@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cs_files import csdat, save
 
 from core.cryosparc import preview as previewing
 from core.cryosparc.labels import MEANINGS
@@ -60,13 +59,6 @@ def locations(uids: np.ndarray) -> np.ndarray:
     rows["location/center_y_frac"] = 0.125
     rows["location/micrograph_shape"] = (HEIGHT, 5000)
     return rows
-
-
-def save(path: Path, rows: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        np.save(stream, rows)
-    return path
 
 
 @pytest.fixture
@@ -173,33 +165,13 @@ def test_only_the_rows_of_some_uids_are_kept(tmp_path: Path) -> None:
     assert read_particles(str(path), only=(np.array([10**9], np.uint64),)).n == 0
 
 
-def save_csdat(path: Path, rows: np.ndarray) -> Path:
-    """CryoSPARC's own container, columns plain, texts in the heap."""
-    heap, parts, fields = b"", [], []
-    for name in rows.dtype.names or ():
-        column = np.ascontiguousarray(rows[name])
-        kind, shape = rows.dtype[name].base.str, list(rows.dtype[name].shape)
-        if column.dtype.kind == "S":
-            values, which = np.unique(column, return_inverse=True)
-            places = []
-            for value in values.tolist():
-                places.append(len(heap))
-                heap += value + b"\0"
-            column, kind = np.array(places, "<u8")[which], "|O"
-        fields.append([name, kind, shape] if shape else [name, kind])
-        parts.append(struct.pack("<I", column.nbytes) + column.tobytes())
-    header = json.dumps({"length": len(rows), "dtype": fields, "compressed_fields": []}).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x95CSDAT" + struct.pack("<I", len(header)) + header + b"".join(parts) + heap)
-    return path
-
-
 def test_both_containers_give_the_same_preview(job: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / "J24"
+    other.mkdir(parents=True)
     rows = particles(300)
     for number in (1, 2, 3):
-        save_csdat(other / f"J24_{number:03d}_particles.cs", rows)
-    save_csdat(other / "J24_passthrough_particles.cs", locations(rows["uid"][::-1]))
+        (other / f"J24_{number:03d}_particles.cs").write_bytes(csdat(rows))
+    (other / "J24_passthrough_particles.cs").write_bytes(csdat(locations(rows["uid"][::-1])))
     plain, packed = preview(job), preview(other)
     assert packed.columns == plain.columns
     assert packed.joined[0].matched == 300
