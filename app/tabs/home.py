@@ -34,7 +34,7 @@ from app.widgets.empty_page import EmptyPage
 from app.widgets.labels import counted
 from core.errors import AppError
 
-MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
+MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2 *.eer);;All files (*)"
 NOISE_FILTER = "Noise boxes (*.star *.txt *.box)"
 PARTICLE_FILTER = "Particles (*.star *.star.gz *.box)"
 

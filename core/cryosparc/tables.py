@@ -179,9 +179,9 @@ def _coordinates(found: Particles, tables: Tables, options: Options) -> None:
 def _alignments(found: Particles, tables: Tables, options: Options) -> None:
     columns, flip = tables.particles, -1.0 if options.mirrored else 1.0
     pose, shift = found.numbers.get("align_pose"), found.numbers.get("align_shift")
-    if pose is None:
+    if pose is None or pose.shape not in ((found.n, 3), (found.n,), (found.n, 1)):
         tables.absent.append("rlnAngleRot, rlnAngleTilt, rlnAnglePsi: the dataset has no alignments.")
-    elif pose.ndim == 2 and pose.shape[1] == 3:
+    elif pose.shape == (found.n, 3):
         rot, tilt, psi = to_euler(pose)
         # a micrograph upside-down shows the mirrored particle: M R M with M = diag(1, -1, 1)
         columns["rlnAngleRot"], columns["rlnAngleTilt"] = flip * rot, tilt
@@ -192,7 +192,7 @@ def _alignments(found: Particles, tables: Tables, options: Options) -> None:
             "Angles and shifts come from 2D classification. Programs disagree about their sign; here it is that of "
             "3D alignments, which no average has confirmed. Do not build on it without a check."
         )
-    if shift is None or shift.ndim != 2 or shift.shape[1] != 2:
+    if shift is None or shift.shape != (found.n, 2):
         return
     size = _alignment_pixel(found, tables)
     if size is None:

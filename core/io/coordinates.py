@@ -32,7 +32,7 @@ BOX_SIZES = (16, 2048)  # px, what a noise box may be
 _XY = ("rlnCoordinateX", "rlnCoordinateY")
 _LISTED = ("rlnMicrographName", "rlnMicrographCoordinates")
 _COLUMNS = frozenset({*_XY, *_LISTED, "vitreousBoxSize"})
-_SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
+_SUFFIXES = (".eer", ".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from core.errors import InputError, JobStopped
 from core.io.star_text import checked_parts
 
-MOST_ROWS = 1 << 13  # handed on at once: a tenth of a second at most between two looks at a stop
+MOST_ROWS = 1 << 14  # handed on at once: a tenth of a second at most between two looks at a stop
 _MOST_STRAY_LINES = 100_000  # text of that many lines before any block is no STAR file
 _QUOTES, _HASH = b"\"'", ord("#")
 _VALUE = re.compile(rb'[ \t\r]*(?:(#.*)|("(?:[^"]|"")*")(?=[ \t\r]|$)|([^\s"#][^\s#]*)(?=[ \t\r]|$))')

@@ -16,7 +16,7 @@ import numpy as np
 
 from core.errors import InputError, ResourceError
 
-BLOCK_BYTES = 1 << 20  # read at once
+BLOCK_BYTES = 1 << 22  # read at once
 _LONGEST_LINE = 1 << 16
 _GZIP_RATIO, _GZIP_SPARE = 100, 64 << 20  # tables shrink to a quarter; a hundredth is no table
 

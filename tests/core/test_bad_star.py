@@ -4,6 +4,8 @@ import gzip
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.io import coordinates as co
@@ -81,6 +83,49 @@ def test_the_line_is_right_however_the_file_falls_into_parts(tmp_path, monkeypat
     with pytest.raises(InputError) as caught:
         read_star(path, {"a"})
     assert message in caught.value.message
+
+
+PIECES = st.sampled_from(
+    [
+        b"data_",
+        b"loop_",
+        b"_a",
+        b"#",
+        b'"',
+        b"'",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"\t",
+        b"1",
+        b"nan",
+        b"\xff",
+        b"\0",
+        b"1 2 3\n",
+        b"\n_x 1\n",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), PIECES), max_size=6))
+def test_whatever_happens_to_a_file_ends_in_tables_or_in_one_sentence(tmp_path_factory, pieces):
+    content = ("# version 30001\n\n" + OPTICS.format("1 300") + '_b #2\n1@a.mrcs 5\n"2@b c.mrcs" 6\n').encode()
+    for place, taken, put in pieces:
+        content = content[:place] + put + content[place + taken :]
+    path = tmp_path_factory.mktemp("star") / "p.star"
+    path.write_bytes(content)
+    tables, told = {}, None
+    try:
+        tables = read_star(path)
+    except InputError as err:
+        told = err.message
+    for table in tables.values():
+        assert {len(values) for values in table.values()} <= {len(table.lines)}
+    if told is not None:
+        assert str(path) in told
+        assert "\n" not in told
+        assert "cannot be read as STAR" not in told  # starfile's own words are the last resort
 
 
 POSITIONS = {
