@@ -1,4 +1,4 @@
-"""Writing MRC images, stacks and volumes: whole arrays, or one section after another in constant memory.
+"""Writing MRC images and stacks: whole arrays, or one section after another in constant memory.
 
 Files appear complete or not at all (core/io/atomic.py). Reading lives in core/io/mrc.py.
 """
@@ -99,12 +99,12 @@ def _finish_header(
     volume: bool = False,
 ) -> bytes:
     n, ny, nx = shape
-    depth = n if volume else 1
+    nz = n if volume else 1  # sections of one map, or images of a stack
     header["nx"], header["ny"], header["nz"] = nx, ny, n
-    header["mx"], header["my"], header["mz"] = nx, ny, depth
+    header["mx"], header["my"], header["mz"] = nx, ny, nz
     header["mode"], header["ispg"], header["nsymbt"] = mode, int(volume), len(extended)
     pixel = float(pixel_size_a or 0.0)
-    for axis, size in (("x", nx), ("y", ny), ("z", depth)):
+    for axis, size in (("x", nx), ("y", ny), ("z", nz)):
         header["cella"][axis] = pixel * size
     header["dmin"], header["dmax"] = stats.low, stats.high
     header["dmean"], header["rms"] = stats.mean, stats.rms
@@ -119,8 +119,9 @@ def write_mrc(
     like: Path | str | None = None,
     dtype: str = "float32",
     label: str = "",
+    volume: bool = False,
 ) -> None:
-    """Write an image (ny, nx) or an image stack (n, ny, nx), complete or not at all.
+    """Write an image (ny, nx), an image stack (n, ny, nx) or, with `volume`, a map (nz, ny, nx), whole or not at all.
 
     `pixel_size_a` None keeps the one of `like` (unknown without it). `like` lends its header fields,
     labels and extended header (nothing when it is a TIFF). float16 values beyond +-65504 are clipped.
@@ -141,23 +142,7 @@ def write_mrc(
             _write_section(stream, image, dtype, stats)
         stream.seek(0)
         shape = (images.shape[0], images.shape[1], images.shape[2])
-        stream.write(_finish_header(header, shape, _MODES[dtype], pixel_size_a, extended, stats, label))
-
-
-def write_volume(path: Path | str, volume: np.ndarray, pixel_size_a: float, label: str = "") -> None:
-    """Write a 3D map (nz, ny, nx) as float32, complete or not at all; its header says volume, not image stack."""
-    if volume.ndim != 3 or 0 in volume.shape:
-        raise ValueError(f"a volume is needed, not shape {volume.shape}")
-    stats = _Statistics()
-    with atomic_path(path) as partial, partial.open("wb") as stream:
-        stream.write(bytes(1024))
-        for section in volume:
-            _write_section(stream, section, "float32", stats)
-        stream.seek(0)
-        shape = (volume.shape[0], volume.shape[1], volume.shape[2])
-        stream.write(
-            _finish_header(_new_header(), shape, _MODES["float32"], pixel_size_a, b"", stats, label, volume=True)
-        )
+        stream.write(_finish_header(header, shape, _MODES[dtype], pixel_size_a, extended, stats, label, volume))
 
 
 def _write_section(stream: IO[bytes], image: np.ndarray, dtype: str, stats: _Statistics) -> None:

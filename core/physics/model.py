@@ -110,11 +110,11 @@ def _of_map(path: Path, box: int | None, pixel_size_a: float | None) -> Model:
     pixel = pixel_size_a or own
     source = source - np.median(source)  # the solvent, which fills most of a map, becomes 0
     across = 2 * own * float(np.linalg.norm(_strong(source), axis=1).max())
-    box = box or min(2 * round(max(source.shape) * own / pixel / 2), MOST_BOX)
-    if across > box * pixel:
-        raise _too_small(path, across, box, pixel)
-    source = _cropped(source, box * pixel / own)
-    volume = resample(source, own, box, pixel)
+    side = box or min(2 * round(max(source.shape) * own / pixel / 2), MOST_BOX)
+    if across > side * pixel:
+        raise _too_small(path, across, side, pixel)
+    source = _cropped(source, side * pixel / own)
+    volume = resample(source, own, side, pixel)
     return Model(volume, pixel, f"map {path.name}", diameter_px(volume))
 
 

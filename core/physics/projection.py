@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 _EPS = 1e-4  # relative accuracy of the nonuniform transform
-_POINTS = 1 << 22  # frequencies of one batch: about 130 MB, and the volume's own transform is paid once for all
+_POINTS = 1 << 21  # frequencies of one batch: about 70 MB, and the volume is transformed once for all of them
 
 
 def project_exact(volume: np.ndarray, matrices: np.ndarray, threads: int = 1) -> np.ndarray:
