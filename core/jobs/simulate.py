@@ -222,12 +222,11 @@ def _particles(params: SimulateParams, ctx: JobContext, model: Model, plan: Plan
     from core.physics import particle_images as images
     from core.physics.projection import views_at_once
 
-    views = output.draw_views(params, plan, model)
+    views = output.draw_views(params, plan)
     variance = images.signal_variance(model.volume, model.pixel_size_a, views)
     gain = float(np.sqrt((1.0 if params.clean else params.snr) / variance))  # noise has spread 1, or signal without it
     volume = model.volume * np.float32(gain)
     n, box, pixel = len(views), volume.shape[0], model.pixel_size_a
-    output.write_truth(params.output, volume, pixel, model.words)
     path = params.output / output.STACK
     with MrcStackWriter(path, n, box, box, pixel, f"simulated particles of {params.model.name}") as writer:
         step = views_at_once(box)
@@ -243,7 +242,8 @@ def _particles(params: SimulateParams, ctx: JobContext, model: Model, plan: Plan
                 writer.append(image)
             if first == 0:
                 ctx.preview("particles", batch[:_SHOWN])
-    star = output.write_particles(params, views, model, gain)
+    output.write_truth(params.output, volume, pixel, model.words)
+    star = output.write_particles(params, views, model)
     ctx.step(1, 1, "Done")
     noise = "without noise" if params.clean else f"at SNR {params.snr:g}"
     return {
@@ -277,7 +277,6 @@ def _micrographs(params: SimulateParams, ctx: JobContext, model: Model, plan: Pl
     dose = params.dose * model.pixel_size_a**2
     noise = exposure.relative_noise(plan.shape, dose)
     gain = float(np.sqrt(params.snr / output.field_variance(model, fields)) * noise)
-    output.write_truth(params.output, model.volume, model.pixel_size_a, model.words)
     for i, field in enumerate(fields):
         ctx.step(i, len(fields), f"{i + 1} of {len(fields)} micrographs")
         path = params.output / output.MICROGRAPHS / output.micrograph_name(i)
@@ -288,6 +287,7 @@ def _micrographs(params: SimulateParams, ctx: JobContext, model: Model, plan: Pl
         write_mrc(path, counts, model.pixel_size_a, label=f"simulated micrograph of {params.model.name}")
         if i == 0:
             ctx.preview("micrograph", _reduced(counts))
+    output.write_truth(params.output, model.volume, model.pixel_size_a, model.words)
     star = output.write_picks(params, fields, model)
     ctx.step(1, 1, "Done")
     particles = sum(len(field.xy) for field in fields)

@@ -68,7 +68,7 @@ def clear(folder: Path, model: Path, allowed: bool, keep_micrographs: bool) -> N
 # ---- what is drawn ---------------------------------------------------------------------------------------
 
 
-def draw_views(params: SimulateParams, plan: Plan, model: Model) -> images.Views:
+def draw_views(params: SimulateParams, plan: Plan) -> images.Views:
     """All views of a stack of particles."""
     rng = np.random.default_rng([params.seed, 7])
     turns = images.draw_rotations(plan.views, plan.spread, plan.degrees, rng)
@@ -141,7 +141,7 @@ def write_truth(folder: Path, volume: np.ndarray, pixel_size_a: float, words: st
     write_mrc(folder / TRUTH, volume, pixel_size_a, label=f"simulated: {words}", volume=True)
 
 
-def write_particles(params: SimulateParams, views: images.Views, model: Model, gain: float) -> Path:
+def write_particles(params: SimulateParams, views: images.Views, model: Model) -> Path:
     """The table of a stack of particles."""
     n, pixel = len(views), model.pixel_size_a
     nothing = np.zeros(n, np.int32)
