@@ -48,6 +48,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "ReconstructParams",
         "Reconstruct a map from particles with known poses.",
     ),
+    "simulate": (
+        "core.jobs.simulate",
+        "SimulateParams",
+        "Simulate particle images or micrographs of a known structure.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",
