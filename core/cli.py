@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -75,11 +76,22 @@ def _add_flag(parser: argparse.ArgumentParser, spec: FieldSpec) -> None:
 def main(argv: list[str]) -> int:
     """Run one command line and return its exit code. Never shows a traceback for a user's mistake."""
     try:
-        arguments = vars(build_parser().parse_args(argv))
+        arguments = vars(build_parser().parse_args(_with_ranges(argv)))
         return _dispatch(arguments.pop("verb"), arguments)
     except AppError as err:
         say(f"error: {err}", error=True)
         return err.exit_code
+
+
+def _with_ranges(argv: list[str]) -> list[str]:
+    """`--tilt -60:60` as `--tilt=-60:60`: a range that begins below zero would be taken for a flag."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and re.fullmatch(r"-[\d.]+:.*", word) and re.fullmatch(r"--[a-z-]+", joined[-1]):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:

@@ -12,12 +12,13 @@ from benchmarks import denoising
 from benchmarks.denoise import measures, optics, picking, poses, verdict
 from benchmarks.denoise.evaluate import evaluate
 from benchmarks.denoise.projection import angle_deg, in_plane, project, turned, view_rotations
-from benchmarks.denoise.simulate import Settings, shot, simulate
+from benchmarks.denoise.simulate import Settings, simulate
 from benchmarks.denoise.simulated import tuned
 from benchmarks.denoise.specimens import SPECIMENS, octahedral, symmetry_rotations
 from core.denoising.baselines import gaussian
 from core.io.coordinates import read_noise_boxes, read_particles
 from core.io.mrc import read_image
+from core.physics import exposure
 
 RNG = np.random.default_rng(0)
 
@@ -76,12 +77,12 @@ def test_the_same_seed_gives_the_same_counts(kinase: Path, tmp_path: Path) -> No
 
 def test_shot_noise_is_poisson_through_the_detector() -> None:
     mean = np.full((256, 256), 160.0)
-    plain = shot(mean, np.ones((256, 129)), np.random.default_rng(1))
+    plain = exposure.shot(mean, np.ones((256, 129)), np.random.default_rng(1))
     assert plain.var() == pytest.approx(160, rel=0.03)
-    response = optics.detector(256, 1.0)
+    response = exposure.detector((256, 256), 1.0)
     full = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
     expected = 160 * np.mean(np.exp(-2 * (2 * full) ** 2))
-    assert shot(mean, response, np.random.default_rng(1)).var() == pytest.approx(expected, rel=0.03)
+    assert exposure.shot(mean, response, np.random.default_rng(1)).var() == pytest.approx(expected, rel=0.03)
 
 
 def test_flatten_takes_off_what_is_smooth_and_keeps_what_is_fine() -> None:
@@ -158,7 +159,7 @@ def test_poses_of_noise_free_projections_lie_within_the_grid_and_give_the_volume
     volume, rng = denoising_density("kinase"), np.random.default_rng(3)
     rotations = np.stack([random_rotation(rng) for _ in range(120)])
     response = optics.transfer(64, 2.0, 1.5)
-    images = optics.filtered(np.stack(list(project(volume, rotations))), response)
+    images = exposure.filtered(np.stack(list(project(volume, rotations))), response)
     grid = poses.make_grid(volume, 2.0, 37.8)
     found = poses.matched(images[:40], grid.references(1.5), grid)
     symmetry = symmetry_rotations("C2")

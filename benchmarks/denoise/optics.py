@@ -8,28 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from core.physics.ctf import ctf
-from core.physics.fourier import frequency_grid, irfft2, rfft2
+from core.physics.exposure import SIGNAL_FALL, detector
+from core.physics.fourier import frequency_grid
 
 B_FACTOR_A2 = 80.0
-SIGNAL_FALL, NOISE_FALL = 0.35, 0.20  # of the detector at Nyquist: exp(-fall), signal and shot noise
-DOSE_E_A2 = 40.0
 BACKGROUND_DIAMETERS = 1.5  # sigma of the Gaussian background that every measure takes off first
 
 
 def transfer(side: int, pixel_size_a: float, defocus_um: float) -> np.ndarray:
     """CTF, envelope and detector on an rfft2 grid (side, side // 2 + 1); negative at low frequency: protein is dark."""
     k = frequency_grid(side, side) / pixel_size_a
-    return ctf(k, defocus_um, b_factor_a2=B_FACTOR_A2) * detector(side, SIGNAL_FALL)
-
-
-def detector(side: int, fall: float) -> np.ndarray:
-    """Amplitude that the detector passes on an rfft2 grid."""
-    return np.exp(-fall * (2 * frequency_grid(side, side)) ** 2)
-
-
-def filtered(image: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Images (..., h, w) times a response on their rfft2 grid."""
-    return irfft2(rfft2(image) * response, image.shape)
+    return ctf(k, defocus_um, b_factor_a2=B_FACTOR_A2) * detector((side, side), SIGNAL_FALL)
 
 
 def flatten(image: np.ndarray, diameter_px: float) -> np.ndarray:

@@ -13,6 +13,7 @@ import scipy.ndimage as ndi
 
 from benchmarks.denoise import optics
 from core.denoising.quality import match_peaks, peaks, template_scores
+from core.physics.exposure import filtered
 
 APART, WITHIN = 0.5, 0.25  # diameters: between two peaks, between a peak and its particle
 
@@ -22,7 +23,7 @@ def template(mean_projection: np.ndarray, pixel_size_a: float, defocus_um: float
     n = mean_projection.shape[0]
     radius = np.rint(np.hypot(*(np.indices((n, n)) - n // 2))).astype(int)
     profile = np.bincount(radius.ravel(), mean_projection.ravel()) / np.bincount(radius.ravel())
-    image = optics.filtered(profile[radius], optics.transfer(n, pixel_size_a, defocus_um))
+    image = filtered(profile[radius], optics.transfer(n, pixel_size_a, defocus_um))
     image -= image.mean()
     return (image / np.linalg.norm(image)).astype(np.float32)
 

@@ -19,7 +19,10 @@ import numpy as np
 
 from benchmarks.denoise import optics
 from benchmarks.denoise.projection import project
-from benchmarks.denoise.specimens import Specimen, density, diameter_px, with_box
+from benchmarks.denoise.specimens import Specimen, density, with_box
+from core.physics import exposure
+from core.physics.density import diameter_px
+from core.physics.rotations import random_rotations
 
 REFERENCE_SIDE = 1024  # the specimens' numbers of particles are for this side
 
@@ -33,11 +36,11 @@ class Settings:
     micrographs: int = 3
     blanks: int = 1
     faint: float = 0.15  # share of particles at half contrast
-    ice_share: float = 0.25  # of the noise variance
+    ice_share: float = exposure.ICE_SHARE  # of the noise variance
     empty: float = 0.25  # right part of the field without particles
     noise_box: int = 128  # px
     noise_boxes: int = 25  # most on one micrograph
-    dose_e_a2: float = optics.DOSE_E_A2
+    dose_e_a2: float = exposure.DOSE_E_A2
 
 
 @dataclass
@@ -62,7 +65,7 @@ def simulate(specimen: Specimen, folder: Path, settings: Settings = Settings()) 
     count = max(1, round(specimen.particles * (settings.side / REFERENCE_SIDE) ** 2))
     fields = [_field(volume, specimen, settings, count, diameter, rng) for _ in range(settings.micrographs)]
     dose = settings.dose_e_a2 * pixel**2
-    noise = _relative_noise(dose, settings)
+    noise = exposure.relative_noise((settings.side, settings.side), dose, settings.ice_share)
     scale = np.sqrt(specimen.snr) * noise / _spread_inside(fields, diameter)
     blank = np.zeros((settings.side,) * 2)
     nothing = np.empty((0, 2), int), np.empty(0, bool), np.empty((0, 3, 3))
@@ -73,7 +76,9 @@ def simulate(specimen: Specimen, folder: Path, settings: Settings = Settings()) 
     for number, field in enumerate(fields):
         is_blank = number >= settings.micrographs
         name = f"blank_{number - settings.micrographs:02d}.mrc" if is_blank else f"mic_{number:02d}.mrc"
-        counts = _exposed(field.signal * scale, field.defocus_um, pixel, dose, noise, settings, rng)
+        transfer = optics.transfer(settings.side, pixel, field.defocus_um)
+        ice = noise * np.sqrt(settings.ice_share)
+        counts = exposure.exposed(field.signal * scale, transfer, pixel, dose, ice, rng)
         write_mrc(folder / "micrographs" / name, counts.astype(np.float32), pixel)
         write_mrc(folder / "truth" / name, (dose * scale * field.signal).astype(np.float32), pixel)
         boxes = _noise_boxes(field.xy, diameter, settings, rng)
@@ -93,10 +98,8 @@ def simulate(specimen: Specimen, folder: Path, settings: Settings = Settings()) 
 def _field(
     volume: np.ndarray, specimen: Specimen, settings: Settings, count: int, diameter: float, rng: np.random.Generator
 ) -> _Field:
-    from core.physics.phantom import random_rotation
-
     xy = _places(count, specimen.box, diameter, settings, rng)
-    rotations = np.stack([random_rotation(rng) for _ in xy])
+    rotations = random_rotations(len(xy), rng)
     faint = np.zeros(len(xy), bool)
     faint[rng.permutation(len(xy))[: round(settings.faint * len(xy))]] = True
     defocus = float(rng.uniform(1, 3))
@@ -104,7 +107,7 @@ def _field(
     half = specimen.box // 2
     for (x, y), weak, image in zip(xy, faint, project(volume, rotations), strict=True):
         pure[y - half : y - half + specimen.box, x - half : x - half + specimen.box] += (0.5 if weak else 1) * image
-    signal = optics.filtered(pure, optics.transfer(settings.side, specimen.pixel_size_a, defocus))
+    signal = exposure.filtered(pure, optics.transfer(settings.side, specimen.pixel_size_a, defocus))
     return _Field(defocus, xy, faint, rotations, signal)
 
 
@@ -121,38 +124,10 @@ def _places(count: int, box: int, diameter: float, settings: Settings, rng: np.r
     return chosen
 
 
-def _relative_noise(dose: float, settings: Settings) -> float:
-    """Standard deviation of all noise over the mean number of electrons, in a pixel."""
-    shot = np.mean(optics.detector(settings.side, optics.NOISE_FALL) ** 2) / dose
-    return float(np.sqrt(shot / (1 - settings.ice_share)))
-
-
 def _spread_inside(fields: list[_Field], diameter: float) -> float:
     """Standard deviation of the signal inside the discs of particles of full contrast, over all micrographs."""
     inside = [f.signal[optics.discs(f.signal.shape, f.xy[~f.faint], diameter / 2)] for f in fields]
     return float(np.concatenate(inside).std())
-
-
-def _exposed(
-    signal: np.ndarray, defocus: float, pixel: float, dose: float, noise: float, settings: Settings,
-    rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
-    """Electron counts for a relative signal: with ice, its gradient of thickness, shot noise and the detector."""
-    side = settings.side
-    k = np.maximum(optics.frequency_grid(side, side) / pixel, 1e-4)
-    # structural noise falls with frequency: half its power where the spacing is 100 Å
-    colour = optics.transfer(side, pixel, defocus) / np.sqrt(1 + k / 0.01)
-    ice = optics.filtered(rng.standard_normal((side, side)), colour)
-    ice *= noise * np.sqrt(settings.ice_share) / ice.std()
-    y, x = np.mgrid[:side, :side] / side - 0.5
-    slope_x, slope_y = rng.uniform(-0.12, 0.12, 2)
-    thickness = 1 + slope_x * x + slope_y * y + 0.06 * (x**2 + y**2)
-    return shot(dose * thickness * np.maximum(1 + signal + ice, 0), optics.detector(side, optics.NOISE_FALL), rng)
-
-
-def shot(mean: np.ndarray, response: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Poisson counts of this mean whose noise the detector blurs: variance = mean times the mean square response."""
-    return mean + optics.filtered(rng.poisson(mean) - mean, response)
 
 
 def _noise_boxes(xy: np.ndarray, diameter: float, settings: Settings, rng: np.random.Generator) -> np.ndarray:

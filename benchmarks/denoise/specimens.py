@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage as ndi
 
+from core.physics.density import diameter_px
+
 FOLDER = Path(__file__).resolve().parents[1] / "specimens"
 ATOM_BLUR_A = 2.0  # sigma of an atom: the maps end near 8 Å in any case
 
@@ -58,12 +60,6 @@ def density(specimen: Specimen) -> np.ndarray:
 def with_box(specimen: Specimen, volume: np.ndarray) -> Specimen:
     """The specimen with the box that its volume has."""
     return dataclasses.replace(specimen, box=volume.shape[0])
-
-
-def diameter_px(volume: np.ndarray) -> float:
-    """Twice the 98th percentile of the radius of voxels above 15 % of the maximum."""
-    places = np.argwhere(volume > 0.15 * volume.max()) - volume.shape[0] // 2
-    return float(2 * np.percentile(np.linalg.norm(places, axis=1), 98))
 
 
 def symmetry_rotations(symmetry: str) -> np.ndarray:

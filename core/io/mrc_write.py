@@ -96,13 +96,15 @@ def _finish_header(
     extended: bytes,
     stats: _Statistics,
     label: str,
+    volume: bool = False,
 ) -> bytes:
     n, ny, nx = shape
+    nz = n if volume else 1  # sections of one map, or images of a stack
     header["nx"], header["ny"], header["nz"] = nx, ny, n
-    header["mx"], header["my"], header["mz"] = nx, ny, 1
-    header["mode"], header["ispg"], header["nsymbt"] = mode, 0, len(extended)
+    header["mx"], header["my"], header["mz"] = nx, ny, nz
+    header["mode"], header["ispg"], header["nsymbt"] = mode, int(volume), len(extended)
     pixel = float(pixel_size_a or 0.0)
-    for axis, size in (("x", nx), ("y", ny), ("z", 1)):
+    for axis, size in (("x", nx), ("y", ny), ("z", nz)):
         header["cella"][axis] = pixel * size
     header["dmin"], header["dmax"] = stats.low, stats.high
     header["dmean"], header["rms"] = stats.mean, stats.rms
@@ -117,8 +119,9 @@ def write_mrc(
     like: Path | str | None = None,
     dtype: str = "float32",
     label: str = "",
+    volume: bool = False,
 ) -> None:
-    """Write an image (ny, nx) or an image stack (n, ny, nx), complete or not at all.
+    """Write an image (ny, nx), an image stack (n, ny, nx) or, with `volume`, a map (nz, ny, nx), whole or not at all.
 
     `pixel_size_a` None keeps the one of `like` (unknown without it). `like` lends its header fields,
     labels and extended header (nothing when it is a TIFF). float16 values beyond +-65504 are clipped.
@@ -139,7 +142,7 @@ def write_mrc(
             _write_section(stream, image, dtype, stats)
         stream.seek(0)
         shape = (images.shape[0], images.shape[1], images.shape[2])
-        stream.write(_finish_header(header, shape, _MODES[dtype], pixel_size_a, extended, stats, label))
+        stream.write(_finish_header(header, shape, _MODES[dtype], pixel_size_a, extended, stats, label, volume))
 
 
 def _write_section(stream: IO[bytes], image: np.ndarray, dtype: str, stats: _Statistics) -> None:

@@ -48,6 +48,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
     ),
     "cs2star": ("core.jobs.cs2star", "Cs2StarParams", "Convert CryoSPARC's particles (.cs) to RELION's (.star)."),
     "subset": ("core.jobs.subset", "SubsetParams", "Keep selected rows of a .cs or .star file."),
+    "simulate": (
+        "core.jobs.simulate",
+        "SimulateParams",
+        "Simulate particle images or micrographs of a known structure.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",

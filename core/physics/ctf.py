@@ -1,18 +1,24 @@
-"""Contrast transfer of an isotropic, weak-phase image. Astigmatism comes with the reconstruction jobs.
+"""Contrast transfer of an isotropic, weak-phase image, as the denoiser uses it.
 
 Sign: the value is negative at low frequency for positive (under-) defocus, so protein is dark, as in raw
-micrographs. Formula: Rohou & Grigorieff, J Struct Biol 2015, equations 1 to 3.
+micrographs. Formula: Rohou & Grigorieff, J Struct Biol 2015, equations 1 to 3. The transfer of particles, with
+astigmatism and the opposite sign, is in optics.py.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+_HC_EV_A = 12398.419843320026  # Planck's constant times the speed of light
+_REST_EV = 510998.95069  # the electron's rest energy
 
-def electron_wavelength_a(voltage_kv: float) -> float:
+
+def electron_wavelength_a(voltage_kv: float | np.ndarray) -> Any:
     """Relativistic wavelength in Angstrom (0.0197 at 300 kV)."""
     volts = voltage_kv * 1e3
-    return 12.2643 / float(np.sqrt(volts + 0.97845e-6 * volts**2))
+    return _HC_EV_A / (volts * (2 * _REST_EV + volts)) ** 0.5
 
 
 def ctf(

@@ -9,27 +9,14 @@ import functools
 
 import numpy as np
 
+from core.physics.rotations import about, closed, random_rotations
+
 BILAYER_A = 38.0  # distance between the two layers of head groups
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """Uniform rotation matrix (3, 3), by a normalised Gaussian quaternion."""
-    quaternion = rng.standard_normal(4)
-    w, x, y, z = quaternion / np.linalg.norm(quaternion)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def about(axis: np.ndarray, angle: float) -> np.ndarray:
-    """Rotation matrix (3, 3) about an axis, by Rodrigues' formula."""
-    x, y, z = np.asarray(axis, float) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    """Uniform rotation matrix (3, 3)."""
+    return random_rotations(1, rng)[0]
 
 
 def directions(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -63,13 +50,7 @@ def point_group(name: str) -> np.ndarray:
         "octahedral": [third, about(np.array([0, 0, 1.0]), np.pi / 2)],
         "icosahedral": [third, about(np.array([0, 1, golden]), 2 * np.pi / 5)],
     }[name]
-    group = [np.eye(3)]
-    for element in group:  # grows while it is walked, until it is closed
-        for generator in generators:
-            product = generator @ element
-            if not any(np.allclose(product, known, atol=1e-6) for known in group):
-                group.append(product)
-    return np.stack(group)
+    return closed(generators)
 
 
 def domain(rng: np.random.Generator, helices: int) -> np.ndarray:

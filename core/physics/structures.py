@@ -1,6 +1,6 @@
-"""Atoms of structures from disk, PDB or mmCIF, through gemmi: the deposited part of the clean library.
+"""Atoms of structures from disk, PDB or mmCIF, through gemmi: for the clean library and for the simulator.
 
-The file's coordinates are taken as they are (no biological assembly is made). Waters and hydrogens are left out.
+The library takes a file's coordinates as they are (no biological assembly is made). Waters and hydrogens are left out.
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    import gemmi
 
 LIBRARY_FOLDER = Path(__file__).resolve().parents[2] / "resources" / "library"
 ENDINGS = (".pdb", ".cif", ".pdb.gz", ".cif.gz")
@@ -46,26 +50,49 @@ def structure_files(folder: Path) -> list[Path]:
 
 
 def read_structure(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, 3) in Angstrom and atomic numbers (n,) of the first model, or one sentence why not."""
+    """Positions (n, 3) in Angstrom and atomic numbers (n,) of the first model, or one sentence why not.
+
+    A specimen of the benchmarks is refused, whatever the file is called.
+    """
+    _refuse_benchmark(path, (path.name.lower(),))
+    atoms, said = _read(path, "")
+    _refuse_benchmark(path, said)
+    return atoms[:, :3], atoms[:, 3]
+
+
+def read_atoms(path: Path, assembly: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Positions (n, 3) in Angstrom and weights (n,), atomic number times occupancy, of the first model of any file.
+
+    `assembly` names a biological assembly that the file describes ("1"); without it the atoms are as they are there.
+    """
+    atoms, _ = _read(path, assembly)
+    return atoms[:, :3], atoms[:, 3] * atoms[:, 4]
+
+
+def _read(path: Path, assembly: str) -> tuple[np.ndarray, list[str]]:
+    """x, y, z, atomic number and occupancy (n, 5) without waters and hydrogens, and what the file says it is."""
     import gemmi
 
-    _refuse_benchmark(path, (path.name.lower(),))
     content = _unpacked(path)
     try:
-        if ".cif" in path.name.lower():
+        if any(ending in path.name.lower() for ending in (".cif", ".mmcif")):
             structure = gemmi.make_structure_from_block(gemmi.cif.read_string(content).sole_block())
         else:
             structure = gemmi.read_pdb_string(content)
-        _refuse_benchmark(path, (structure.name.lower(), *(str(v).lower() for v in dict(structure.info).values())))
+        said = [structure.name.lower(), *(str(v).lower() for v in dict(structure.info).values())]
         structure.remove_waters()
         structure.remove_hydrogens()
+        if assembly:
+            _assemble(structure, assembly, path)
         atoms = (
-            [(*a.atom.pos.tolist(), a.atom.element.atomic_number) for a in structure[0].all()] if len(structure) else []
+            [(*a.atom.pos.tolist(), a.atom.element.atomic_number, a.atom.occ) for a in structure[0].all()]
+            if len(structure)
+            else []
         )
     except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as err:
         first = (str(err).splitlines() or ["it is not a structure"])[0][:200]
         raise InputError(f"{path} is not a readable structure ({first}).", "Download it again.", path) from None
-    found = np.array(atoms, float).reshape(-1, 4)
+    found = np.array(atoms, float).reshape(-1, 5)
     found = found[found[:, 3] > 0]
     if not LEAST_ATOMS <= len(found) <= MOST_ATOMS:
         raise InputError(
@@ -75,7 +102,21 @@ def read_structure(path: Path) -> tuple[np.ndarray, np.ndarray]:
         )
     if not np.isfinite(found).all() or np.ptp(found[:, :3], axis=0).max() < 1:
         raise InputError(f"{path} holds positions that are no molecule.", "Download it again.", path)
-    return found[:, :3], found[:, 3]
+    return found, said
+
+
+def _assemble(structure: gemmi.Structure, name: str, path: Path) -> None:
+    """Turn a structure into one of its biological assemblies; never beyond MOST_ATOMS."""
+    import gemmi
+
+    named = {a.name: a for a in structure.assemblies}
+    if name not in named:
+        known = ", ".join(named) or "none"
+        raise InputError(f"{path} describes no assembly {name}.", f"It has: {known}.", path)
+    copies = max(sum(len(g.operators) for g in named[name].generators), 1)
+    if structure[0].count_atom_sites() * copies > MOST_ATOMS:
+        raise InputError(f"Assembly {name} of {path} has more than {MOST_ATOMS} atoms.", "Use a smaller one.", path)
+    structure.transform_to_assembly(name, gemmi.HowToNameCopiedChain.Dup)
 
 
 def _refuse_benchmark(path: Path, said: Iterable[str]) -> None:
