@@ -1,7 +1,8 @@
 """Maps that the 3D prior learns from: drawn from the atoms of structures, turned, shifted and paired anew every time.
 
 Nothing is interpolated: atoms are moved and their band-limited density is computed on the grid. Volumes are (z, y, x)
-with the origin of positions (x, y, z) at voxel L // 2. Reading files is core/physics/structures.py's business.
+with the origin of positions (x, y, z) at voxel L // 2. Reading files is core/physics/structures.py's
+business, densities are core/physics/density.py's.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-import finufft
 import gemmi
 import numpy as np
 from scipy.spatial import KDTree
 
-from core.physics.shapes import directions, in_ball, random_rotation
+from core.physics.density import voxelise
+from core.physics.rotations import random_rotations
+from core.physics.shapes import directions, in_ball
 from core.physics.structures import parse_structure
 from core.reconstruction.denoiser import SIGMA_DATA
 from core.reconstruction.leakage import sequences
@@ -66,6 +68,8 @@ def read_entry(path: Path) -> Entry:
     InputError where the file cannot be read.
     """
     structure = parse_structure(path)
+    structure.remove_waters()
+    structure.remove_hydrogens()
     name = path.name.lower().split(".")[0]
     if not len(structure):
         return Entry(name, (), ())
@@ -118,21 +122,6 @@ def _specimen(name: str, table: np.ndarray) -> Specimen:
     return Specimen(name, table[:, :3] - middle, table[:, 3])
 
 
-def density(
-    positions_a: np.ndarray, weights: np.ndarray, box: int, pixel_size_a: float, b_factor_a2: float
-) -> np.ndarray:
-    """Band-limited map (box, box, box) of Gaussian atoms; its sum is the sum of the weights. Zero at Nyquist."""
-    k = np.fft.fftfreq(box, pixel_size_a)
-    x, y, z = (np.ascontiguousarray(c) for c in (2 * np.pi / (box * pixel_size_a) * positions_a.T))
-    modes = finufft.nufft3d1(
-        z, y, x, weights.astype(complex), (box, box, box), eps=1e-5, isign=-1, modeord=1, nthreads=1
-    )
-    falloff = np.exp(-b_factor_a2 / 4 * k**2) * (-1.0) ** np.arange(box)  # the sign moves the origin to box // 2
-    falloff[box // 2] = 0
-    modes *= falloff[:, None, None] * falloff[:, None] * falloff
-    return np.fft.ifftn(modes).real.astype(np.float32)
-
-
 class Maps:
     """Draws normalised maps (L, L, L) of entries that fit the box; every draw depends on its generator only."""
 
@@ -153,8 +142,8 @@ class Maps:
         if rng.random() < PAIR_SHARE:
             positions, weights = self._paired(positions, weights, rng)
         room = self.most_radius_a - float(np.linalg.norm(positions, axis=1).max())
-        positions = positions + in_ball(rng, 1, min(max(room, self.pixel_size_a / 2), MOST_SHIFT_A))
-        volume = density(positions, weights, self.box, self.pixel_size_a, rng.uniform(*B_FACTORS_A2))
+        positions = positions + in_ball(rng, 1, min(max(room, self.pixel_size_a / 4), MOST_SHIFT_A))
+        volume = voxelise(positions, weights, self.box, self.pixel_size_a, rng.uniform(*B_FACTORS_A2))
         volume *= SIGMA_DATA / max(float(volume.std()), 1e-12)
         volume *= np.exp(CONTRAST_SPREAD * rng.standard_normal())
         return volume
@@ -168,7 +157,7 @@ class Maps:
         """A specimen in a random orientation; every entry is as likely as another, however many chains it has."""
         specimens = self.entries[rng.integers(len(self.entries))]
         chosen = specimens[rng.integers(len(specimens))]
-        return chosen.positions_a @ random_rotation(rng).T, chosen.weights
+        return chosen.positions_a @ random_rotations(1, rng)[0].T, chosen.weights
 
     def _paired(
         self, positions: np.ndarray, weights: np.ndarray, rng: np.random.Generator
