@@ -5,47 +5,47 @@ A checkpoint is one safetensors file (no code runs when it is read); checkpoint.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.compute.parallel import Workers
 from core.denoising.training import Piece, gradient, learning_rate, set_gradient
-from core.denoising.unet import UNet
 from core.errors import InputError, ParamError
 from core.io.atomic import atomic_path, write_json
 
 EMA_DECAY = 0.995
 CHECKPOINT = "checkpoint.safetensors"
 
+Net = TypeVar("Net", bound=nn.Module)
 
-class Average:
+
+class Average(Generic[Net]):
     """Exponential moving average of the weights; what is validated and shipped."""
 
-    def __init__(self, net: UNet) -> None:
-        self.net = UNet(net.widths).on(next(net.parameters()).device).eval()
-        self.net.load_state_dict(net.state_dict())
-        self.net.requires_grad_(False)
+    def __init__(self, net: Net) -> None:
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, net: UNet, step: int) -> None:
+    def update(self, net: Net, step: int) -> None:
         """Follow the network; the average is short in the beginning."""
         decay = min(EMA_DECAY, (step + 1) / (step + 10))
         for mine, new in zip(self.net.parameters(), net.parameters(), strict=True):
             mine.lerp_(new, 1 - decay)
 
 
-class Learner:
+class Learner(Generic[Net]):
     """All that changes while training. `plan` is what must stay the same for a resume to be exact."""
 
-    def __init__(self, net: UNet, learning_rate: float, plan: dict[str, Any]) -> None:
+    def __init__(self, net: Net, learning_rate: float, plan: dict[str, Any]) -> None:
         self.net = net
         self.average = Average(net)
         self.optimizer = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=1e-4)
@@ -60,7 +60,7 @@ class Learner:
         return {k: v.clone() for k, v in self.average.net.state_dict().items()}
 
     def learn(
-        self, pieces: list[tuple[UNet, Piece]], share: float, workers: Workers, report: Callable[[], None]
+        self, pieces: list[tuple[Net, Piece]], share: float, workers: Workers, report: Callable[[], None]
     ) -> float:
         """One step on an objective given in pieces; returns its value. `report` is called after each piece."""
         self.rate = learning_rate(self.step, share, self.peak_rate)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.compute.devices import reduced_precision
 from core.denoising.collect import disc, radial_mean
@@ -153,14 +153,14 @@ def objective(
     return [(net, piece) for piece in pieces]
 
 
-def gradient(piece: tuple[UNet, Piece]) -> tuple[float, tuple[Tensor, ...]]:
+def gradient(piece: tuple[nn.Module, Piece]) -> tuple[float, tuple[Tensor, ...]]:
     """Value of one part and its gradient by the weights; touches nothing shared."""
     net, compute = piece
     value = compute()
     return float(value.detach()), torch.autograd.grad(value, list(net.parameters()))
 
 
-def set_gradient(net: UNet, gradients: list[tuple[Tensor, ...]]) -> None:
+def set_gradient(net: nn.Module, gradients: list[tuple[Tensor, ...]]) -> None:
     """Add the parts up in their order, so that the sum does not depend on timing."""
     for weight, *parts in zip(net.parameters(), *gradients, strict=True):
         total = parts[0].clone()

@@ -41,6 +41,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "TrustParams",
         "Check on your own micrographs what a denoiser keeps, loses and invents.",
     ),
+    "train-prior": (
+        "core.jobs.train_prior",
+        "TrainPriorParams",
+        "Train the 3D prior of Reconstruct on structures.",
+    ),
     "cs2star": ("core.jobs.cs2star", "Cs2StarParams", "Convert CryoSPARC's particles (.cs) to RELION's (.star)."),
     "subset": ("core.jobs.subset", "SubsetParams", "Keep selected rows of a .cs or .star file."),
     "reconstruct": (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +93,6 @@ MINUTES = {
 }
 RATES = {True: 1e-3, False: 2e-3}  # peak learning rate: from a trained model, from scratch
 VALIDATE_EVERY = 50  # steps
-CHECKPOINT_EVERY_S = float(os.environ.get("VITREOUS_CHECKPOINT_S", "50"))
 WORST_LOSS = 1.5  # validation loss above which nothing was learnt
 FEW_STEPS = 100
 FIRST_STOP = 0.5  # share of the training before early stopping may act
@@ -116,6 +113,7 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     from core.denoising.judge import Judge
     from core.denoising.learner import Learner
     from core.denoising.training import StructuralLoss, objective
+    from core.jobs.clock import Clock
 
     ctx.step(0, 1, "Reading the training set")
     data = _open_set(params)
@@ -138,7 +136,7 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
         ctx.preview("validation_before", judge.picture(learner.average.net), step=0)
 
     total = params.epochs * math.ceil(data.pairs_per_epoch / params.batch_size) if params.epochs else None
-    clock = Clock(params, learner, total)
+    clock = Clock(learner, params.output, params.minutes or MINUTES[params.mode], total)
     workers = Workers(device)
     drawing = ThreadPoolExecutor(1, "pairs")  # the next batch is drawn while this one is computed
     upcoming = drawing.submit(pairs.batch, learner.step, params.batch_size)
@@ -188,7 +186,7 @@ def _train(params: TrainParams, ctx: JobContext) -> dict[str, Any]:
     return _write_model(params, ctx, learner, facts)
 
 
-def _validate(ctx: JobContext, learner: Learner, judge: Judge, structural: StructuralLoss | None) -> None:
+def _validate(ctx: JobContext, learner: Learner[UNet], judge: Judge, structural: StructuralLoss | None) -> None:
     """Judge the average's weights on the held-out pairs, and show how they do."""
     learner.judged(judge.loss(learner.average.net))
     ctx.metric("val_loss", judge.last, learner.step)
@@ -227,7 +225,7 @@ def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.de
 
 def _facts(
     data: TrainingSet | LibrarySet,
-    learner: Learner,
+    learner: Learner[UNet],
     structural: StructuralLoss | None,
     started_from: str,
     workers: Workers,
@@ -252,7 +250,7 @@ def _facts(
     return replace(facts, **response.as_facts())
 
 
-def _write_model(params: TrainParams, ctx: JobContext, learner: Learner, facts: Facts) -> dict[str, Any]:
+def _write_model(params: TrainParams, ctx: JobContext, learner: Learner[UNet], facts: Facts) -> dict[str, Any]:
     """Write model.safetensors and say what was measured."""
     from core.denoising.model import GENERIC, save_denoiser
 
@@ -278,32 +276,7 @@ def _write_model(params: TrainParams, ctx: JobContext, learner: Learner, facts: 
     }
 
 
-class Clock:
-    """How much of the training is done: by steps when epochs are given, otherwise by time (earlier runs included)."""
-
-    def __init__(self, params: TrainParams, learner: Learner, total: int | None) -> None:
-        self.params, self.learner, self.total = params, learner, total
-        self._began = time.monotonic() - learner.seconds
-        self._saved = time.monotonic()
-
-    def share(self) -> float:
-        """0 at the start, 1 at the end."""
-        if self.total:
-            return self.learner.step / self.total
-        return (time.monotonic() - self._began) / (60 * (self.params.minutes or MINUTES[self.params.mode]))
-
-    def checkpoint_due(self) -> bool:
-        """Has it been long since the last checkpoint?"""
-        return time.monotonic() - self._saved > CHECKPOINT_EVERY_S
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        self.learner.seconds = time.monotonic() - self._began
-        self.learner.save(self.params.output)
-        self._saved = time.monotonic()
-
-
-def _stale(learner: Learner, params: TrainParams, share: float) -> bool:
+def _stale(learner: Learner[UNet], params: TrainParams, share: float) -> bool:
     """No better validation for a long time, and at least half of the training is done."""
     return share > FIRST_STOP and (learner.step - learner.best_step) // VALIDATE_EVERY >= params.patience
 
@@ -335,6 +308,6 @@ def _plan(params: TrainParams, data: TrainingSet | LibrarySet, started_from: str
     }
 
 
-def _message(learner: Learner, total: int | None) -> str:
+def _message(learner: Learner[UNet], total: int | None) -> str:
     loss = "" if learner.best_loss is None else f", validation loss {learner.best_loss:.3f}"
     return f"step {learner.step + 1}{f' of {total}' if total else ''}{loss}"

@@ -6,7 +6,8 @@ The library takes a file's coordinates as they are (no biological assembly is ma
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,16 +70,16 @@ def read_atoms(path: Path, assembly: str = "") -> tuple[np.ndarray, np.ndarray]:
     return atoms[:, :3], atoms[:, 3] * atoms[:, 4]
 
 
+def parse_structure(path: Path) -> gemmi.Structure:
+    """The structure of a file as it is there, all chains and models, or one sentence why it cannot be read."""
+    with _explained(path):
+        return _parse(path)
+
+
 def _read(path: Path, assembly: str) -> tuple[np.ndarray, list[str]]:
     """x, y, z, atomic number and occupancy (n, 5) without waters and hydrogens, and what the file says it is."""
-    import gemmi
-
-    content = _unpacked(path)
-    try:
-        if any(ending in path.name.lower() for ending in (".cif", ".mmcif")):
-            structure = gemmi.make_structure_from_block(gemmi.cif.read_string(content).sole_block())
-        else:
-            structure = gemmi.read_pdb_string(content)
+    with _explained(path):
+        structure = _parse(path)
         said = [structure.name.lower(), *(str(v).lower() for v in dict(structure.info).values())]
         structure.remove_waters()
         structure.remove_hydrogens()
@@ -89,9 +90,6 @@ def _read(path: Path, assembly: str) -> tuple[np.ndarray, list[str]]:
             if len(structure)
             else []
         )
-    except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as err:
-        first = (str(err).splitlines() or ["it is not a structure"])[0][:200]
-        raise InputError(f"{path} is not a readable structure ({first}).", "Download it again.", path) from None
     found = np.array(atoms, float).reshape(-1, 5)
     found = found[found[:, 3] > 0]
     if not LEAST_ATOMS <= len(found) <= MOST_ATOMS:
@@ -103,6 +101,25 @@ def _read(path: Path, assembly: str) -> tuple[np.ndarray, list[str]]:
     if not np.isfinite(found).all() or np.ptp(found[:, :3], axis=0).max() < 1:
         raise InputError(f"{path} holds positions that are no molecule.", "Download it again.", path)
     return found, said
+
+
+def _parse(path: Path) -> gemmi.Structure:
+    import gemmi
+
+    content = _unpacked(path)
+    if any(ending in path.name.lower() for ending in (".cif", ".mmcif")):
+        return gemmi.make_structure_from_block(gemmi.cif.read_string(content).sole_block())
+    return gemmi.read_pdb_string(content)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What gemmi makes of odd content becomes one sentence."""
+    try:
+        yield
+    except (RuntimeError, ValueError, IndexError, UnicodeDecodeError) as err:
+        first = (str(err).splitlines() or ["it is not a structure"])[0][:200]
+        raise InputError(f"{path} is not a readable structure ({first}).", "Download it again.", path) from None
 
 
 def _assemble(structure: gemmi.Structure, name: str, path: Path) -> None:
