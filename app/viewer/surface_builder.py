@@ -43,18 +43,23 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Wish:
-    """Surfaces of these maps, each at `sigma` of its own distribution; the first coloured by a companion."""
+    """Surface of the first map at `sigma`, coloured by a companion, and of the others with as many voxels inside."""
 
     maps: tuple[Prepared, ...]
     sigma: float
     colour_by: Volume | None = None
     limits: tuple[float, float] | None = None
 
+    def levels(self, cancelled: Stop | None = None) -> list[float]:
+        """Of the maps: grey scales differ, so the others follow the first by the part of the voxels above."""
+        first = self.maps[0].statistics(cancelled)
+        share = first.share_above(first.level(self.sigma))
+        return [first.level(self.sigma), *(m.statistics(cancelled).level_of_share(share) for m in self.maps[1:])]
+
     def make(self, most: int, cancelled: Stop) -> list[Mesh]:
         """The meshes, of at most about `most` triangles together."""
         meshes = []
-        for place, prepared in enumerate(self.maps):
-            level = prepared.statistics(cancelled).level(self.sigma)
+        for place, (prepared, level) in enumerate(zip(self.maps, self.levels(cancelled), strict=True)):
             mesh = surface(prepared.levels(cancelled), level, most // len(self.maps), cancelled)
             if place == 0 and self.colour_by is not None:
                 mesh = coloured(mesh, self.colour_by, self.limits, cancelled=cancelled)

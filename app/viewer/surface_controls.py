@@ -49,7 +49,7 @@ class SurfaceControls(QWidget):
         self.box.edited.connect(lambda: self.sigma_chosen.emit(self.box.value()))
         self.text = ElidedLabel()
         self.colour = self._choice("Colour", "Colours of the surface: values of another map there", self.colour_chosen)
-        tip = "A second, translucent surface at the same σ of its own values"
+        tip = "A second, translucent surface, at the level that has as many voxels above it"
         self.second = self._choice("Second surface", tip, self.second_chosen)
         self.opacity = self._slider("Opacity of the second surface", "Opacity of the second surface")
         self.opacity.setRange(10, 100)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
@@ -153,13 +152,16 @@ class SurfaceView(QWidget):
 
     # -- meshes -------------------------------------------------------------------------------------------
 
+    def _wish(self) -> Wish:
+        maps = [volume for volume in (self.volume, self.controls.other) if volume is not None]
+        prepared = tuple(self._prepared[id(volume)] for volume in maps)
+        return Wish(prepared, self.sigma, self.controls.companion, self._limits)
+
     def _ask(self) -> None:
         if self.gl is None or self._statistics is None or self.volume is None or self.isHidden():
             return
-        maps = [self.volume] + ([self.controls.other] if self.controls.other is not None else [])
-        prepared = tuple(self._prepared[id(volume)] for volume in maps)
         self._rest.stop()
-        self.builder.ask(Wish(prepared, self.sigma, self.controls.companion, self._limits))
+        self.builder.ask(self._wish())
 
     def _on_made(self, made: Made) -> None:
         if self.gl is None or not made.meshes:
@@ -268,13 +270,14 @@ class SurfaceView(QWidget):
 
     def shown_maps(self) -> list[Shown]:
         """Files, levels and colours of the surfaces, for another program; maps without a file are left out."""
-        shown = []
-        for place, volume in enumerate((self.volume, self.controls.other)):
-            if volume is None or not isinstance(volume.path, Path):
-                continue
-            level = self._prepared[id(volume)].statistics().level(self.sigma)
+        if self._statistics is None:
+            return []
+        wish, shown = self._wish(), []
+        for place, (prepared, level) in enumerate(zip(wish.maps, wish.levels(), strict=True)):
+            path = prepared.volume.path
             transparency = round(100 * (1 - self.controls.second_opacity)) if place else 0
-            shown.append(Shown(volume.path, level, self._colour_of(place).name(), transparency))
+            if path is not None:
+                shown.append(Shown(path, level, self._colour_of(place).name(), transparency))
         return shown
 
     @property
