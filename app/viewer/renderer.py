@@ -31,11 +31,15 @@ _WATCHED_PREFIXES = ("MESA_", "LIBGL_", "GALLIUM_", "__GL", "EGL_", "VGL_", "DRI
 
 @dataclass(frozen=True)
 class Choice:
-    """`name`: raster or gl; `why`: the reason, for the status bar and Preferences; `about`: the driver."""
+    """`name`: raster or gl; `why`: the reason, for the status bar and Preferences; `about`: the driver.
+
+    `works`: the probe made an OpenGL context here, so surfaces of maps can be drawn, though pictures may do without.
+    """
 
     name: str = "raster"
     why: str = ""
     about: str = ""
+    works: bool = False
 
 
 _current = Choice()
@@ -134,5 +138,5 @@ def decide(setting: str, answer: dict[str, Any]) -> Choice:
         why = str(answer.get("reason") or "no OpenGL")
         return Choice("raster", f"OpenGL was asked for, but: {why}" if setting == "gl" else why, about)
     if setting == "auto" and answer.get("software"):
-        return Choice("raster", "OpenGL is done in software here, which is slower", about)
-    return Choice("gl", about, about)
+        return Choice("raster", "OpenGL is done in software here, which is slower", about, works=True)
+    return Choice("gl", about, about, works=True)

@@ -1,0 +1,268 @@
+"""The OpenGL widget that draws surfaces of maps. Import it only where the probe said that OpenGL works (renderer.py).
+
+pyqtgraph gives the camera and the buffers; light, transparency and what happens when the context changes are here.
+At first one looks along +z with x to the right and y down, as sections and projections are shown; the hand is true.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import cast
+
+import numpy as np
+import OpenGL
+
+OpenGL.ERROR_CHECKING = False  # as for the pictures: the switches count for the whole process
+OpenGL.ERROR_LOGGING = False
+
+import pyqtgraph.opengl as gl  # noqa: E402 - the switches above must come first
+from OpenGL import GL  # noqa: E402
+from pyqtgraph.opengl.shaders import FragmentShader, ShaderProgram, VertexShader  # noqa: E402
+from PySide6.QtCore import QEvent, Qt, Signal  # noqa: E402
+from PySide6.QtGui import (  # noqa: E402
+    QColor,
+    QKeyEvent,
+    QMouseEvent,
+    QQuaternion,
+    QResizeEvent,
+    QSurfaceFormat,
+    QVector3D,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget  # noqa: E402
+
+from app import theme  # noqa: E402
+from core.volumes.surface import Mesh  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+VERSION = (3, 3)  # what the probe asked for
+FIELD_DEG = 22.0  # of view, horizontally: little perspective
+FRONT = QQuaternion.fromAxisAndAngle(1.0, 0.0, 0.0, 180.0)  # y down, z away from the viewer
+_WHEEL_STEP = 1.15
+_TURN_DEG = 5.0  # of an arrow key
+_VERTEX = """#version 330 core
+uniform mat4 u_mvp;
+uniform mat3 u_normal;
+in vec4 a_position;
+in vec3 a_normal;
+in vec4 a_color;
+out vec3 v_normal;
+out vec4 v_color;
+void main() {
+    v_normal = u_normal * a_normal;
+    v_color = a_color;
+    gl_Position = u_mvp * a_position;
+}
+"""
+_FRAGMENT = """#version 330 core
+in vec3 v_normal;
+in vec4 v_color;
+out vec4 colour;
+void main() {
+    vec3 n = normalize(v_normal);
+    if (n.z < 0.0) n = -n;  // the inside is lit as well
+    vec3 light = normalize(vec3(-0.4, 0.5, 0.8));
+    float diffuse = max(dot(n, light), 0.0);
+    float gloss = pow(max(dot(n, normalize(light + vec3(0.0, 0.0, 1.0))), 0.0), 30.0);
+    vec3 rgb = v_color.rgb * (0.22 + 0.62 * diffuse + 0.16 * n.z) + vec3(0.14 * gloss);
+    colour = vec4(rgb, v_color.a);
+}
+"""
+_ARROWS = {
+    Qt.Key.Key_Left: (0.0, -1.0),
+    Qt.Key.Key_Right: (0.0, 1.0),
+    Qt.Key.Key_Up: (-1.0, 0.0),
+    Qt.Key.Key_Down: (1.0, 0.0),
+}
+
+
+class SurfaceItem(gl.GLMeshItem):
+    """One mesh. A translucent one shows only its nearest layer: the depths are painted before the colours."""
+
+    def __init__(self, mesh: Mesh, colour: QColor, opacity: float, shader: ShaderProgram) -> None:
+        data = gl.MeshData(vertexes=mesh.vertices, faces=mesh.faces)
+        data._vertexNormals = mesh.normals  # made in a worker; pyqtgraph would make them in the window's thread
+        if mesh.colours is not None:
+            data.setVertexColors(mesh.colours * np.array([1, 1, 1, opacity], np.float32))
+        self._translucent = opacity < 1.0
+        rgba = (colour.redF(), colour.greenF(), colour.blueF(), opacity)
+        options = "translucent" if self._translucent else "opaque"
+        super().__init__(meshdata=data, smooth=True, color=rgba, shader=shader, glOptions=options)
+
+    def paint(self) -> None:
+        view = self.view()
+        try:
+            if self._translucent:
+                GL.glColorMask(False, False, False, False)
+                super().paint()
+                GL.glColorMask(True, True, True, True)
+                GL.glDepthFunc(GL.GL_LEQUAL)
+            super().paint()
+            GL.glDepthFunc(GL.GL_LESS)
+        except Exception as err:  # whatever the driver throws: the window goes on without the surface
+            if isinstance(view, SurfaceGL):
+                view.give_up(err)
+
+
+class SurfaceGL(gl.GLViewWidget):
+    """Up to two surfaces, each coarse while something moves and fine at rest."""
+
+    turned = Signal()  # the view changes
+    broken = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None, samples: int = 0) -> None:
+        super().__init__(parent, rotationMethod="quaternion")
+        wanted = QSurfaceFormat()
+        wanted.setVersion(*VERSION)
+        wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
+        wanted.setDepthBufferSize(24)
+        wanted.setSamples(samples)
+        self.setFormat(wanted)
+        self._meshes: dict[tuple[int, str], tuple[Mesh, QColor, float]] = {}
+        self._shader: ShaderProgram | None = None
+        self._coarse = False
+        self._radius, self._zoom = 100.0, 1.0
+        self._failed = False
+        self.setCameraParams(fov=FIELD_DEG)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 8)
+        self.setAccessibleName("Surface of the map")
+        self._colour_ground()
+        self.reset_view()
+
+    # -- what is drawn ------------------------------------------------------------------------------------
+
+    def set_mesh(self, place: int, quality: str, mesh: Mesh | None, colour: QColor, opacity: float = 1.0) -> None:
+        """Mesh of the first (0) or second (1) surface; `quality`: coarse or fine. None takes it away.
+
+        The opaque ones are painted first, so that they are seen through the translucent ones.
+        """
+        if mesh is None or not mesh.triangles:
+            self._meshes.pop((place, quality), None)
+        else:
+            self._meshes[(place, quality)] = (mesh, QColor(colour), opacity)
+        self._remake()
+
+    def set_opacity(self, place: int, opacity: float) -> None:
+        """Of a surface, 0 .. 1."""
+        for key, (mesh, colour, _) in list(self._meshes.items()):
+            if key[0] == place:
+                self._meshes[key] = (mesh, colour, opacity)
+        self._remake()
+
+    def drawn(self, place: int) -> Mesh | None:
+        """The mesh that is seen now."""
+        found = self._meshes.get((place, self._quality(place)))
+        return found[0] if found else None
+
+    def show_coarse(self, on: bool) -> None:
+        """Draw the coarse meshes, where there are any, or the fine ones."""
+        if on != self._coarse:
+            self._coarse = on
+            self._remake()
+
+    def _quality(self, place: int) -> str:
+        order = ("coarse", "fine") if self._coarse else ("fine", "coarse")
+        return next((quality for quality in order if (place, quality) in self._meshes), "fine")
+
+    def _remake(self) -> None:
+        if not self.isValid():
+            return  # initializeGL does it
+        if self._shader is None:
+            self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
+        self.clear()
+        drawn = [self._meshes[(p, self._quality(p))] for p in (0, 1) if (p, self._quality(p)) in self._meshes]
+        for mesh, colour, opacity in sorted(drawn, key=lambda part: -part[2]):
+            self.addItem(SurfaceItem(mesh, colour, opacity, self._shader))
+        self.update()
+
+    def initializeGL(self) -> None:
+        try:
+            super().initializeGL()
+            self._shader = None  # programs and buffers of an older context are gone with it
+            self._remake()
+        except Exception as err:
+            self.give_up(err)
+
+    def give_up(self, err: Exception) -> None:
+        """OpenGL failed: say so once."""
+        if not self._failed:
+            self._failed = True
+            log.warning("the surface cannot be drawn: %s", err)
+            self.broken.emit(str(err))
+
+    # -- camera -------------------------------------------------------------------------------------------
+
+    def reset_view(self, radius_a: float | None = None) -> None:
+        """From the front, all of a sphere of this radius in sight."""
+        self._radius = radius_a or self._radius
+        self._zoom = 1.0
+        self.setCameraParams(center=QVector3D(0.0, 0.0, 0.0), rotation=FRONT)
+        self._place()
+
+    def _place(self) -> None:
+        across = math.tan(math.radians(FIELD_DEG / 2))
+        angle = math.atan(across * min(1.0, self.height() / max(1, self.width())))
+        self.setCameraParams(distance=1.05 * self._radius / math.sin(angle) / self._zoom)
+
+    @property
+    def rotation(self) -> QQuaternion:
+        """From the map's axes to the screen's: x right, y up, z towards the viewer."""
+        return cast(QQuaternion, self.cameraParams()["rotation"])
+
+    def turn(self, about_x_deg: float, about_y_deg: float) -> None:
+        """Turn the map about the horizontal and the vertical axis of the screen."""
+        turn = QQuaternion.fromEulerAngles(about_x_deg, about_y_deg, 0.0)
+        self.setCameraParams(rotation=(turn * self.rotation).normalized())
+        self.turned.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place()
+
+    def mouseMoveEvent(self, ev: QMouseEvent) -> None:
+        buttons = ev.buttons()
+        moved = ev.position() - getattr(self, "mousePos", ev.position())
+        self.mousePos = ev.position()
+        shift = bool(ev.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if buttons == Qt.MouseButton.LeftButton and not shift:
+            self.turn(moved.y() * 0.5, moved.x() * 0.5)
+        elif buttons:
+            self.pan(moved.x(), moved.y(), 0, relative="view")
+            self.turned.emit()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.reset_view()
+        self.turned.emit()
+
+    def wheelEvent(self, ev: QWheelEvent) -> None:
+        delta = ev.angleDelta().y() or ev.angleDelta().x()
+        self._zoom = min(max(self._zoom * _WHEEL_STEP ** (delta / 120), 0.1), 50.0)
+        self._place()
+        self.turned.emit()
+        ev.accept()
+
+    def keyPressEvent(self, ev: QKeyEvent) -> None:
+        key = Qt.Key(ev.key())
+        if key in _ARROWS:
+            about_x, about_y = _ARROWS[key]
+            self.turn(about_x * _TURN_DEG, about_y * _TURN_DEG)
+        elif key in (Qt.Key.Key_F, Qt.Key.Key_0):
+            self.reset_view()
+        else:
+            QWidget.keyPressEvent(self, ev)
+
+    def keyReleaseEvent(self, ev: QKeyEvent) -> None:
+        QWidget.keyReleaseEvent(self, ev)
+
+    # -- colours of the theme -----------------------------------------------------------------------------
+
+    def _colour_ground(self) -> None:
+        self.setBackgroundColor(theme.stage())
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._colour_ground()
