@@ -12,10 +12,10 @@ import numpy as np
 from pydantic import Field
 
 import core
-from core.errors import ParamError
-from core.io.atomic import atomic_path, write_json, write_text
+from core.io.atomic import atomic_path, write_text
 from core.jobs import rundir
 from core.jobs.base import JobContext
+from core.jobs.lock import claim
 from core.params import Params, ui
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(params: DemoParams, ctx: JobContext) -> dict[str, Any]:
     from core.jobs import forward, pick_noise, predict, train
 
     out = params.output
-    _claim_folder(out)
+    claim(out, "demo")
     micrographs, picks = _copy_data(out)
     noise = out / "noise_boxes.star"
     pick_noise.run(
@@ -137,16 +137,6 @@ def _mode(ctx: JobContext) -> str:
         return "quality"
     ctx.warn("The generic model is missing: the network learns from scratch, which needs more time to be as good.")
     return "scratch"
-
-
-def _claim_folder(out: Path) -> None:
-    """A demo starts afresh in its own folder; it never touches a folder that holds anything else."""
-    mark = out / "vitreous-demo.json"
-    if out.exists() and not out.is_dir():
-        raise ParamError(f"{out} is not a folder.", "Choose another folder for the demo.", fields=("output",))
-    if out.exists() and not mark.exists() and any(out.iterdir()):
-        raise ParamError(f"{out} holds other files.", "Choose an empty or new folder for the demo.", fields=("output",))
-    write_json(mark, {"program": f"Vitreous {core.__version__}", "what": "made by the demo; may be deleted"})
 
 
 def _copy_data(out: Path) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""One job at a time in an output folder: two of them would overwrite each other's files."""
+"""One job at a time in an output folder: two of them would overwrite each other's files. Demos own theirs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import core
 from core.errors import ParamError, ResourceError
+from core.io.atomic import write_json
 from core.jobs import rundir
 
 LOCK = ".vitreous-lock"  # of one process; LOCK-N of process N of a torchrun launch (core/jobs/team.py)
@@ -46,6 +48,16 @@ def refuse_others(folder: Path, launch: str = "") -> Iterator[None]:
         ) from None
     except OSError as err:
         raise ResourceError(f"{folder} cannot be written ({err.strerror or err}).", "Choose another folder.") from None
+
+
+def claim(folder: Path, demo: str) -> None:
+    """Mark a folder as made by this demo; `ParamError` for one that holds anything else: a demo starts afresh."""
+    mark = folder / f"vitreous-{demo}.json"
+    if folder.exists() and not folder.is_dir():
+        raise ParamError(f"{folder} is not a folder.", "Choose another folder.", fields=("output",))
+    if folder.exists() and not mark.exists() and any(folder.iterdir()):
+        raise ParamError(f"{folder} holds other files.", "Choose an empty or new folder.", fields=("output",))
+    write_json(mark, {"program": f"Vitreous {core.__version__}", "what": f"made by {demo}; may be deleted"})
 
 
 def _check(path: Path, folder: Path, launch: str) -> None:

@@ -105,6 +105,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
 
     from core.compute.devices import choose_device
     from core.metrics.fsc import half_map_fsc
+    from core.physics.rotations import count_views
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
 
@@ -113,6 +114,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     particles = inputs.open_particles(
         params.particles, params.box, params.contrast, params.ignore_ctf, lambda: ctx.step(0, 1, "Reading particles")
     )
+    ctx.preview("views", count_views(particles.matrices))
     statistics = accumulate(params, particles, ctx)
     box, pixel = particles.box, particles.box_pixel_a
     if any(half.n == 0 for half in statistics.halves):
@@ -128,7 +130,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel)
     _curve(ctx, fsc)
     method, why = params.method, "as asked"
-    prior = _prior(params, particles) if method in ("auto", "dps") else None
+    prior = _prior(params, particles, ctx) if method in ("auto", "dps") else None
     if method == "auto":
         method, why = advice.choose(data, power, prior is not None)
     volume, extra = _make(method, params, ctx, data, power, ball, prior)
@@ -149,7 +151,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         "prior_used": method == "dps",
     }
     _write(params, statistics, made, half_maps, mask, share, extra, fsc, facts)
-    _show(ctx, made, "map")
+    _show(ctx, made, method)
     ctx.step(1, 1, "Done")
     told = facts["resolution_a_0.143"]
     at = f"{told:.1f} Å" if told else f"Nyquist ({facts['nyquist_a']:.1f} Å)"
@@ -218,10 +220,16 @@ def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
     return st.residual_noise(some("Noise of the images", 0.07), volume, particles.groups)
 
 
-def _prior(params: ReconstructParams, particles: ParticleSet) -> Any:
+def _prior(params: ReconstructParams, particles: ParticleSet, ctx: JobContext) -> Any:
     """The learned prior, when it fits box and pixel size; an error when dps was asked for and it does not."""
     from core.reconstruction import prior as priors
 
+    if params.prior is None and not priors.BUNDLED_PATH.is_file():
+        missing = "The learned prior that is shipped is not in this installation."
+        if params.method == "dps":
+            raise InputError(missing, "Train one with train-prior and give it as --prior, or choose positive.")
+        ctx.warn(f"{missing} Only methods from images alone are chosen from.")
+        return None
     prior = priors.load_prior(params.prior or priors.BUNDLED)
     fits = prior.box == particles.box and abs(prior.pixel_size_a / particles.box_pixel_a - 1) < 0.05
     if not fits and params.method == "dps":
@@ -252,7 +260,8 @@ def _make(
     def told(i: int, count: int, volume: torch.Tensor) -> None:
         ctx.step(begin + (0.97 - begin) * (i + 1) / count, 1, f"{method}: {i + 1} of {count}")
         if (i + 1) % max(1, count // 12) == 0:
-            _show(ctx, volume.cpu().numpy(), "map")
+            ctx.metric("residual", float(data.residual(volume).norm() / data.b.norm()), i + 1)
+            _show(ctx, volume.cpu().numpy(), method)
 
     if method == "backproject":
         return methods.backproject(data) * ball, {}
@@ -263,11 +272,8 @@ def _make(
         return first, {}
 
     def level(i: int, count: int, sigma: float, maps: torch.Tensor) -> None:
-        mean = maps.mean(dim=0)
-        residual = float(data.residual(mean).norm() / data.b.norm())
-        ctx.metric("residual", residual, i + 1)
         ctx.metric("noise level", sigma, i + 1)
-        told(i, count, mean)
+        told(i, count, maps.mean(dim=0))
 
     scale = prior.scale_of(first.cpu().numpy())
     made = posterior.sample(data, prior, first, scale, ball, params.chains, params.levels, params.seed, level)
@@ -334,12 +340,13 @@ def _curve(ctx: JobContext, fsc: HalfMapFsc) -> None:
     ctx.preview("fsc", curves, frequency=frequency.round(6).tolist())
 
 
-def _show(ctx: JobContext, volume: np.ndarray, name: str) -> None:
-    """Three slices through the middle, for a look."""
+def _show(ctx: JobContext, volume: np.ndarray, method: str) -> None:
+    """Three slices through the middle, across z, y and x, for a look."""
     import numpy as np
 
     middle = volume.shape[0] // 2
-    ctx.preview(name, np.stack([volume[middle], volume[:, middle], volume[:, :, middle]]).astype(np.float32))
+    slices = np.stack([volume[middle], volume[:, middle], volume[:, :, middle]])
+    ctx.preview("map", slices.astype(np.float32), method=method)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -58,6 +58,11 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "SimulateParams",
         "Simulate particle images or micrographs of a known structure.",
     ),
+    "try-reconstruct": (
+        "core.jobs.try_reconstruct",
+        "TryReconstructParams",
+        "Reconstruct simulated particles by all four methods, beside the truth.",
+    ),
     "demo": (
         "core.jobs.demo",
         "DemoParams",

@@ -56,6 +56,14 @@ def angles(rotations: np.ndarray) -> np.ndarray:
     return np.where(degrees == -180.0, 180.0, degrees) + 0.0  # + 0.0: no "-0"
 
 
+def count_views(rotations: np.ndarray, tilts: int = 24, rots: int = 48) -> np.ndarray:
+    """How many of the matrices A (n, 3, 3) look along each direction: (tilts, rots) float32, evenly spaced bins over
+    tilt 0 ... 180 and rot -180 ... 180 degrees."""
+    found = angles(rotations)
+    counts, _, _ = np.histogram2d(found[:, 1], found[:, 0], (tilts, rots), ((0.0, 180.0), (-180.0, 180.0)))
+    return counts.astype(np.float32)
+
+
 def random_rotations(n: int, rng: np.random.Generator) -> np.ndarray:
     """Uniform rotations (n, 3, 3) of determinant +1, by normalised Gaussian quaternions."""
     quaternions = rng.standard_normal((n, 4))

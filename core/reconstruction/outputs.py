@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.io.atomic import write_json
 from core.io.mrc import write_mrc
-from core.metrics.fsc import HalfMapFsc
+
+if TYPE_CHECKING:
+    from core.metrics.fsc import HalfMapFsc
 
 MAP, HALF1, HALF2, STD, WEIGHT, MASK = "map.mrc", "half1.mrc", "half2.mrc", "std.mrc", "weight.mrc", "mask.mrc"
 SAMPLES, FSC, STATISTICS, RESULT = "samples", "fsc.json", "statistics.npz", "result.json"

@@ -26,9 +26,9 @@ from core.io.atomic import atomic_path
 from core.reconstruction.denoiser import MULTIPLE, Denoiser
 from core.reconstruction.leakage import Trained
 from core.reconstruction.prior_data import shell_index
+from core.reconstruction.shipped import BUNDLED_PATH
 
 BUNDLED = "bundled"
-BUNDLED_PATH = Path(__file__).resolve().parents[2] / "resources" / "models" / "prior32.safetensors"
 FORMAT = "vitreous-prior-1"
 MOST_BYTES = 512 << 20
 MOST_WIDTH, MOST_BOX = 1024, 512
