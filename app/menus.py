@@ -100,6 +100,7 @@ def build_menus(window: MainWindow) -> None:
     help_menu = bar.addMenu("&Help")
     _add(help_menu, "Keys and gestures", lambda: _dialogs().show_keys(window), "F1", "?")
     _add(help_menu, "Try the demo", at_home(home.jobs.demo))
+    _add(help_menu, "Try a reconstruction", lambda: window.show_tab("reconstruct").begin_trial())
     _add(help_menu, "Check this machine", lambda: _dialogs().show_doctor(window))
     _add(help_menu, "About Vitreous", lambda: _dialogs().show_about(window))
 

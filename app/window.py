@@ -13,7 +13,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QMainWindow, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from app import theme
 from app.menus import build_menus
@@ -38,9 +38,18 @@ TAB_OF_JOB = {
     "train": "train",
     "predict": "predict",
     "trust": "predict",
+    "reconstruct": "reconstruct",
+    "try-reconstruct": "reconstruct",
     "cs2star": "cs2star",
 }
-PART_OF_TAB = {"pick-noise": "jobs", "pick-particles": "jobs", "demo": "jobs", "trust": "trust"}
+PART_OF_TAB = {
+    "pick-noise": "jobs",
+    "pick-particles": "jobs",
+    "demo": "jobs",
+    "trust": "trust",
+    "reconstruct": "particles",
+    "try-reconstruct": "trial",
+}
 MAP_SUFFIXES = (".mrc", ".map", ".mrc.gz", ".map.gz", ".mrc.bz2", ".map.bz2", ".ccp4", ".rec")
 MAPS_AT_ONCE = 8
 SCAN_MS = 5000
@@ -64,7 +73,7 @@ def make_tab(name: str, session: Session, parent: QWidget | None) -> QWidget:
     if name == "reconstruct":
         from app.tabs.reconstruct import ReconstructTab
 
-        return ReconstructTab(session)
+        return ReconstructTab(session, parent)
     from app.tabs.cs2star import Cs2StarTab
 
     return Cs2StarTab(session, parent)
@@ -163,6 +172,8 @@ class MainWindow(QMainWindow):
         page = self.show_tab(name)
         part = PART_OF_TAB.get(run.job)
         target = getattr(page, part) if part else page
+        if isinstance(page, QStackedWidget):
+            page.setCurrentWidget(target)
         known = self.session.workers.get(run.run_dir if isinstance(run, JobWorker) else run.path)
         if known is not None and known is target.worker:
             return
@@ -262,11 +273,12 @@ class MainWindow(QMainWindow):
             self.open_paths(paths)
 
     def open_paths(self, paths: list[Path]) -> None:
-        """Open files and folders: datasets of CryoSPARC in cs2star, and so a folder while that is shown; 3D maps in
-        their own window, everything else on Home."""
+        """Open files and folders: datasets of CryoSPARC in cs2star, what the tab on show takes in it, 3D maps in their
+        own window, everything else on Home."""
         datasets = all(path.suffix.lower() in (".cs", ".csg") for path in paths)
-        if (datasets or TABS[self.rooms.currentIndex()] == "cs2star") and self.page("cs2star").take_drop(paths):
-            self.show_tab("cs2star")
+        name = "cs2star" if datasets else TABS[self.rooms.currentIndex()]
+        if name in ("cs2star", "reconstruct") and self.page(name).take_drop(paths):
+            self.show_tab(name)
             return
         maps = [path for path in paths if path.name.lower().endswith(MAP_SUFFIXES)]
         if not maps or len(paths) > MAPS_AT_ONCE:  # a header is read of each

@@ -38,6 +38,7 @@ class JobTab(OutputFolder, QWidget):
     most_warnings = 4  # in the banner
     side_chars = 54  # average characters that the form is wide at first
     least_side_chars = 40
+    touched = False  # the form was filled in here: an earlier run is not put in its place
     warnings_first = False  # what the job warned of stands above the result, not below it
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:

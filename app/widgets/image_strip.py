@@ -93,6 +93,7 @@ class ImageStrip(QFrame):
         self.setObjectName("card")
         self._array = np.empty((0, 0, 0), np.float32)
         self._labels: list[str] = []
+        self._limits: tuple[float, float] | None = None
         self.common = QCheckBox("Common contrast")
         self.common.setToolTip("One grey scale for all images; otherwise each has its own")
         self.common.setChecked(common)
@@ -113,8 +114,11 @@ class ImageStrip(QFrame):
         self.title.setText(title)
         self.canvas.setAccessibleName(title)
 
-    def set_images(self, array: np.ndarray, labels: Sequence[str] = ()) -> None:
-        """Show float images (n, h, w) with their captions."""
+    def set_images(
+        self, array: np.ndarray, labels: Sequence[str] = (), limits: tuple[float, float] | None = None
+    ) -> None:
+        """Show float images (n, h, w) with their captions; `limits`: black and white of all of them."""
+        self._limits = limits
         array = np.asarray(array, dtype=np.float32)
         self._array = array[None] if array.ndim == 2 else array
         given = [str(text) for text in labels][: len(self._array)]
@@ -129,7 +133,9 @@ class ImageStrip(QFrame):
         from core.images.contrast import auto_levels, to_8bit
 
         images = []
-        levels = auto_levels(self._array) if self.common.isChecked() and self._array.size else None
+        levels = self._limits
+        if levels is None and self.common.isChecked() and self._array.size:
+            levels = auto_levels(self._array)
         for image in self._array:
             black, white = levels or auto_levels(image)
             grey = np.ascontiguousarray(to_8bit(image, black, white))
