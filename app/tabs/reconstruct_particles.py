@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QTabWidget, QWidget
 
 from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.tabs.last_run import show_last_run
-from app.tabs.reconstruct_result import EvidencePane, MapPane, ProgressPane
+from app.tabs.reconstruct_result import METHOD_WORDS, EvidencePane, MapPane, ProgressPane
+from app.viewer.view_toolbar import tool_button
 from app.widgets.choice_cards import Choice, ChoiceCards
-from app.widgets.labels import button, column
+from app.widgets.labels import button, column, row
 from app.widgets.metric_plot import library
 from core.params import Params
 from core.reconstruction.outputs import MAP
@@ -92,7 +94,6 @@ class ParticlesTab(JobTab):
     def build_view(self) -> QWidget:
         self.map, self.evidence, self.progress = MapPane(), EvidencePane(), ProgressPane()
         self.map.said.connect(lambda text: self.session.message.emit(text, 8000))
-        self.map.open_map.connect(self._open_map)
         self.map.loaded.connect(self._on_loaded)
         self.pages = QTabWidget()
         self.pages.setObjectName("pages")
@@ -100,6 +101,14 @@ class ParticlesTab(JobTab):
         self.pages.tabBar().setDrawBase(False)
         for page, text in ((self.map, "Map"), (self.evidence, "Resolution and views"), (self.progress, "Progress")):
             self.pages.addTab(page, text)
+        self.folder_button = tool_button(self, "Open folder", "Open the folder of the maps on show")
+        self.folder_button.clicked.connect(self._open_folder)
+        self.map_button = tool_button(self, "Open a map…", "Show any map in a window of its own")
+        self.map_button.clicked.connect(self._open_map)
+        corner = QWidget()
+        corner.setLayout(row(self.folder_button, self.map_button, spacing=4))
+        self.pages.setCornerWidget(corner)
+        self.folder_button.setEnabled(False)
         library().ask()
         return self.pages
 
@@ -157,6 +166,7 @@ class ParticlesTab(JobTab):
         self.map.clear("The particles are being read." if self.worker is not None and self.worker.active else "")
         self.evidence.clear()
         self.progress.clear()
+        self.folder_button.setEnabled(False)
 
     def on_metrics(self, points: list[tuple[str, float, float]]) -> None:
         self.progress.add_points(points)
@@ -180,6 +190,15 @@ class ParticlesTab(JobTab):
     def _on_loaded(self, outcome: Outcome) -> None:
         self.evidence.set_curves(outcome.curves, outcome.pixel_size_a)
         self.evidence.set_weight(outcome.weight)
+        self.folder_button.setEnabled(True)
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        method, particles = str(result.get("method", "")), result.get("particles")
+        if method not in METHOD_WORDS or not isinstance(particles, int):
+            return str(result.get("summary") or "Done.")
+        told, nyquist = result.get("resolution_a_0.143"), result.get("nyquist_a")
+        at = f"to {told:.3g} Å" if told else f"up to Nyquist, {nyquist:.3g} Å"
+        return f"{METHOD_WORDS[method]} of {particles:,} particles. Half maps from images alone agree {at}."
 
     def show_folder(self, folder: Path) -> None:
         """Show the maps of a folder that another run has made."""
@@ -192,6 +211,10 @@ class ParticlesTab(JobTab):
         self.clear_view()
         self.pages.setCurrentWidget(self.map)
         self.map.read(folder)
+
+    def _open_folder(self) -> None:
+        if self.map.outcome is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.map.outcome.folder)))
 
     def _open_map(self) -> None:
         from app.volume_window import open_for

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QSplitter, QVBoxLayout, QWidget
 
 from app.viewer.volume_view import VolumeView
 from app.widgets.count_plots import ViewsPlot
 from app.widgets.fsc_plot import FscPlot
 from app.widgets.image_strip import ImageStrip
-from app.widgets.labels import ElidedLabel, button, label, row
+from app.widgets.labels import label
 from app.widgets.metric_plot import MetricPlot
 from core.errors import AppError
 from core.images.pyramid import Cancelled
@@ -94,7 +93,6 @@ class MapPane(QWidget):
 
     loaded = Signal(object)
     said = Signal(str)
-    open_map = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,19 +103,11 @@ class MapPane(QWidget):
         self.view = VolumeView()
         self.view.said.connect(self.said)
         self.numbers = NumbersCard()
-        self.folder = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
-        self.folder_button = button("Open folder", tip="Open the folder of these maps")
-        self.map_button = button("Open a map…", tip="Show any map in a window of its own")
-        self.folder_button.clicked.connect(self._open_folder)
-        self.map_button.clicked.connect(self.open_map)
-        foot = row(self.folder, self.folder_button, self.map_button, spacing=8)
-        foot.setStretch(0, 1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 10, 0, 0)
         whole.setSpacing(8)
         whole.addWidget(self.view, 1)
         whole.addWidget(self.numbers)
-        whole.addLayout(foot)
         self.clear()
 
     def clear(self, message: str = EMPTY) -> None:
@@ -125,7 +115,7 @@ class MapPane(QWidget):
         self.forget()
         self.outcome = None
         self.view.clear(message)
-        self._show_facts({}, "")
+        self._show_facts({})
 
     def forget(self) -> None:
         """Whatever is being read is no longer wanted."""
@@ -161,20 +151,15 @@ class MapPane(QWidget):
         self.outcome = outcome
         self.view.set_volumes(outcome.volumes)
         self.view.set_message("")
-        self._show_facts(outcome.facts, str(outcome.folder))
+        self._show_facts(outcome.facts)
         self.loaded.emit(outcome)
 
     def _on_failed(self, err: AppError) -> None:
         self.clear(f"{err.message}\n{err.hint}")
 
-    def _show_facts(self, facts: Mapping[str, Any], folder: str) -> None:
+    def _show_facts(self, facts: Mapping[str, Any]) -> None:
         self.numbers.show_facts(facts)
         self.numbers.setVisible(bool(facts))
-        self.folder.setText(folder)
-        self.folder_button.setEnabled(bool(folder))
-
-    def _open_folder(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(self.folder.text()))
 
     def close_pane(self) -> None:
         """The window closes."""
@@ -187,7 +172,7 @@ class EvidencePane(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fsc = FscPlot("Resolution of the half maps", FSC_NOTE)
+        self.fsc = FscPlot("Resolution of the half maps", FSC_NOTE, told=("corrected",))
         self.views = ViewsPlot()
         self.weight = ImageStrip("What the images know, in Fourier space (black 0, white 1)", WEIGHT_EMPTY)
         self.views.show_nothing(VIEWS_EMPTY)

@@ -21,13 +21,13 @@ from PySide6.QtWidgets import (
 from app.session import Session
 from app.tabs.job_tab import JobTab
 from app.tabs.last_run import show_last_run
-from app.tabs.reconstruct_result import cards
+from app.tabs.reconstruct_result import METHOD_WORDS, cards
 from app.widgets.fsc_plot import FscPlot
 from app.widgets.image_strip import ImageStrip
 from app.widgets.labels import button, card_title, column, label, row
 from app.widgets.metric_plot import library
 
-COLUMNS = ("Method", "CC, masked", "CC, uncentred", "FSC 0.5 to truth", "Time")
+COLUMNS = ("Method", "CC, masked", "CC, uncentred", "FSC 0.5", "Time")
 TIPS = (
     "Backprojection, Wiener filter and positive density use images alone",
     "Pearson's correlation with the truth inside a soft mask around it",
@@ -52,8 +52,8 @@ class TryTab(JobTab):
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(session, parent)
-        if not session.field(self.job, "output"):
-            self.form.set_values({"output": str(session.work_root / "try-reconstruct")})
+        self.form.set_values({"output": str(session.work_root / "try-reconstruct")})
+        self.form.hide_row("output")
         if self.worker is None:
             show_last_run(self)
 
@@ -76,8 +76,9 @@ class TryTab(JobTab):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setAccessibleName("Methods against the truth")
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.setWordWrap(False)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.table.itemSelectionChanged.connect(self._show_button)
         self.table.doubleClicked.connect(lambda _: self._show_maps())
         self.show_button = button("Show this map →", tip="The maps of the chosen method in the viewer")
@@ -92,12 +93,12 @@ class TryTab(JobTab):
         body.addLayout(line)
         body.addWidget(self.table, 1)
         body.addWidget(self.note)
-        self.truth = FscPlot("Agreement with the truth (simulated)", TRUTH_NOTE)
+        self.truth = FscPlot("Agreement with the truth (simulated)", TRUTH_NOTE, told=())
         self.strip = ImageStrip("Sections through the middle (simulated)", "The truth and the map of each method.")
         library().ask()
         self._rows: list[Mapping[str, Any]] = []
         self.clear_view()
-        top = cards(Qt.Orientation.Horizontal, (3000, 2400), card, self.truth)
+        top = cards(Qt.Orientation.Horizontal, (3000, 2200), card, self.truth)
         return cards(Qt.Orientation.Vertical, (3000, 2400), top, self.strip)
 
     # ---- the run -----------------------------------------------------------------------------------------
@@ -146,12 +147,13 @@ class TryTab(JobTab):
         for at, entry in enumerate(rows):
             found = entry["resolution_a"]
             resolution = f"{found:.1f} Å" if found else "at all shells"
+            name = METHOD_WORDS.get(entry["method"], str(entry["words"]))
             numbers = (f"{entry['cc_masked']:.3f}", f"{entry['cc_uncentred']:.3f}", resolution)
-            for column_at, text in enumerate((entry["words"], *numbers, f"{entry['seconds']:.0f} s")):
+            for place, text in enumerate((name, *numbers, f"{entry['seconds']:.0f} s")):
                 item = QTableWidgetItem(text)
-                if column_at:
+                if place:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(at, column_at, item)
+                self.table.setItem(at, place, item)
         if rows:
             best = max(range(len(rows)), key=lambda k: rows[k]["cc_masked"])
             self.table.selectRow(best)

@@ -6,7 +6,7 @@ is a resolution (independent half maps) or only agreement is for the owner to sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +24,16 @@ _TOKENS = ("curve1", "curve2", "curve3", "curve4")
 
 
 class FscPlot(QFrame):
-    """`set_curves({"unmasked": fsc, ...}, pixel_size_a)`: fsc (m,) on shells 0 .. Nyquist, evenly spaced."""
+    """`set_curves({"unmasked": fsc, ...}, pixel_size_a)`: fsc (m,) on shells 0 .. Nyquist, evenly spaced.
 
-    def __init__(self, title: str = "Fourier shell correlation", note: str = "") -> None:
+    `told`: curves whose crossings are marked and put into words (default: all).
+    """
+
+    def __init__(
+        self, title: str = "Fourier shell correlation", note: str = "", told: Collection[str] | None = None
+    ) -> None:
         super().__init__()
+        self._told = told
         self.setObjectName("card")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -67,6 +73,8 @@ class FscPlot(QFrame):
         }
         marks, lines = [], []
         for place, (name, (frequency, fsc)) in enumerate(self._curves.items()):
+            if self._told is not None and name not in self._told:
+                continue
             for threshold in THRESHOLDS:
                 crossing = first_crossing(frequency, fsc, threshold)
                 if crossing is not None and crossing > 0 and threshold == THRESHOLDS[0]:
@@ -80,6 +88,7 @@ class FscPlot(QFrame):
         self.plot.set_limits((0.0, nyquist), (low, 1.05))
         self.plot.set_curves(drawn, marks, [(threshold, f"{threshold:g}") for threshold in THRESHOLDS])
         self.text.setText("\n".join(lines))
+        self.text.setVisible(bool(lines))
         self.export.setEnabled(bool(drawn))
         self._on_pointed(float("nan"))
 

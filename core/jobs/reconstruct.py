@@ -58,7 +58,9 @@ class ReconstructParams(Params):
         json_schema_extra=ui(dialog="open", pattern="Maps (*.mrc *.map)"),
     )
     contrast: Literal["auto", "light", "dark"] = Field("auto", description="Particles are light or dark in the images.")
-    ignore_ctf: bool = Field(False, description="The images have no CTF (simulated, or corrected).")
+    ignore_ctf: bool = Field(
+        False, description="The images have no CTF (simulated, or corrected).", json_schema_extra=ui(label="Ignore CTF")
+    )
     prior: Path | None = Field(
         None,
         description="Learned prior of dps (default: the one that is shipped).",

@@ -48,7 +48,13 @@ class TryReconstructParams(Params):
         json_schema_extra=ui(dialog="folder"),
     )
     views: int = Field(200, ge=8, le=20_000, description="Number of simulated images.")
-    snr: float = Field(0.1, gt=0, le=1e6, description="Variance of the signal over that of the noise, in an image.")
+    snr: float = Field(
+        0.1,
+        gt=0,
+        le=1e6,
+        description="Variance of the signal over that of the noise, in an image.",
+        json_schema_extra=ui(label="SNR"),
+    )
     prior: Path | None = Field(
         None,
         description="Learned prior of dps (default: the one that is shipped).",
