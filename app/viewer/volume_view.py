@@ -46,6 +46,7 @@ class VolumeView(QWidget):
         self.provenance = label("", "warning")
         self.provenance.setAccessibleName("How this map was made")
         self.notes = label("", "muted", wrap=True)
+        self.notes.setContentsMargins(6, 0, 6, 0)
         self.notes.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.large = tool_button(self, "Large surface", "The surface alone, or beside the sections (S)", checkable=True)
         self.chimerax = tool_button(self, "Open in ChimeraX", "Maps, levels and colours as a file for ChimeraX")

@@ -141,6 +141,22 @@ def test_colours_come_from_the_companion(view, qtbot):
     assert view.surface.colour_limits == limits  # the scale stays while the level moves
 
 
+def test_choices_level_and_view_stay_for_a_newer_map_of_the_same_box(view, qtbot):
+    std = Volume(ball(48, 12, 6), 2.0, "std", kind="std")
+    settled(qtbot, view, lambda: view.set_maps(volume(48), [volume(48, kind="half1"), std]))
+    controls, surface = view.surface.controls, view.surface
+    controls.colour.setCurrentIndex(1)
+    settled(qtbot, view, controls.colour_chosen.emit)
+    surface.gl.turn(20, 30)
+    settled(qtbot, view, lambda: surface.set_sigma(1.5))
+    rotation = surface.gl.rotation
+    newer = Volume(ball(48, 12, 6), 2.0, "newer", kind="std")
+    settled(qtbot, view, lambda: view.set_maps(volume(48), [volume(48, kind="half1"), newer]))
+    assert controls.companion is newer
+    assert surface.gl.drawn(0).colours is not None
+    assert (surface.sigma, surface.gl.rotation) == (1.5, rotation)
+
+
 def test_a_second_surface_lets_the_first_shine_through(view, qtbot):
     first = Volume(ball(48, 7), 2.0, "map")
     other = Volume(100 * ball(48, 7, at=(12, 24, 28)), 2.0, "other", kind="other")  # another grey scale; in front

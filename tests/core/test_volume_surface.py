@@ -36,7 +36,7 @@ def test_a_ball_has_its_radius_in_angstrom(binned: int) -> None:
     assert mesh.binning == 2**binned
     radii = np.linalg.norm(mesh.vertices, axis=1)
     assert np.abs(radii - 20 * PIXEL).max() < 0.3 * PIXEL
-    assert reach(mesh) == pytest.approx(radii.max())
+    assert reach(mesh) == pytest.approx(radii.max(), rel=0.01)
     outward = (mesh.normals * mesh.vertices).sum(axis=1) / radii
     assert outward.min() > 0.95
     # Seams of slabs leave no hole, and the triangles look outwards: the volume inside is the ball's, and positive.
