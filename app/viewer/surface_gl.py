@@ -1,7 +1,9 @@
-"""The OpenGL widget that draws surfaces of maps. Import it only where the probe said that OpenGL works (renderer.py).
+"""The widget that draws surfaces of maps by OpenGL. Import it only where the probe said that it works (renderer.py).
 
-pyqtgraph gives the camera and the buffers; light, transparency and what happens when the context changes are here.
-At first one looks along +z with x to the right and y down, as sections and projections are shown; the hand is true.
+It draws into memory of its own and paints that picture as any widget does: a QOpenGLWidget would make the window
+composite everything by OpenGL from then on, which in software slows down all the other pictures, and would blank them
+if the driver fails. pyqtgraph gives the camera and the buffers; light and transparency are here. At first one looks
+along +z with x to the right and y down, as sections and projections are shown; the hand is true.
 """
 
 from __future__ import annotations
@@ -18,18 +20,25 @@ OpenGL.ERROR_LOGGING = False
 
 import pyqtgraph.opengl as gl  # noqa: E402 - the switches above must come first
 from OpenGL import GL  # noqa: E402
+from pyqtgraph.opengl.GLViewWidget import GLViewMixin  # noqa: E402
 from pyqtgraph.opengl.shaders import FragmentShader, ShaderProgram, VertexShader  # noqa: E402
 from PySide6.QtCore import QEvent, Qt, Signal  # noqa: E402
 from PySide6.QtGui import (  # noqa: E402
     QColor,
+    QImage,
     QKeyEvent,
     QMouseEvent,
+    QOffscreenSurface,
+    QOpenGLContext,
+    QPainter,
+    QPaintEvent,
     QQuaternion,
     QResizeEvent,
     QSurfaceFormat,
     QVector3D,
     QWheelEvent,
 )
+from PySide6.QtOpenGL import QOpenGLFramebufferObject, QOpenGLFramebufferObjectFormat  # noqa: E402
 from PySide6.QtWidgets import QWidget  # noqa: E402
 
 from app import theme  # noqa: E402
@@ -106,27 +115,27 @@ class SurfaceItem(gl.GLMeshItem):
                 view.give_up(err)
 
 
-class SurfaceGL(gl.GLViewWidget):
+class SurfaceGL(GLViewMixin, QWidget):
     """Up to two surfaces, each coarse while something moves and fine at rest."""
 
     turned = Signal()  # the view changes
     broken = Signal(str)
 
     def __init__(self, parent: QWidget | None = None, samples: int = 0) -> None:
+        """`samples`: of a pixel, for smooth edges; 0 where OpenGL is done in software."""
         super().__init__(parent, rotationMethod="quaternion")
-        wanted = QSurfaceFormat()
-        wanted.setVersion(*VERSION)
-        wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
-        wanted.setDepthBufferSize(24)
-        wanted.setSamples(samples)
-        self.setFormat(wanted)
+        self._samples = samples
+        self._context: QOpenGLContext | None = None
+        self._place_to_draw: QOffscreenSurface | None = None
+        self._frame: QOpenGLFramebufferObject | None = None
         self._meshes: dict[tuple[int, str], tuple[Mesh, QColor, float]] = {}
-        self._shader: ShaderProgram | None = None
+        self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
         self._coarse = False
         self._radius, self._zoom = 100.0, 1.0
         self._failed = False
         self.setCameraParams(fov=FIELD_DEG)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 8)
         self.setAccessibleName("Surface of the map")
         self._colour_ground()
@@ -168,23 +177,72 @@ class SurfaceGL(gl.GLViewWidget):
         return next((quality for quality in order if (place, quality) in self._meshes), "fine")
 
     def _remake(self) -> None:
-        if not self.isValid():
-            return  # initializeGL does it
-        if self._shader is None:
-            self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
         self.clear()
         drawn = [self._meshes[(p, self._quality(p))] for p in (0, 1) if (p, self._quality(p)) in self._meshes]
         for mesh, colour, opacity in sorted(drawn, key=lambda part: -part[2]):
             self.addItem(SurfaceItem(mesh, colour, opacity, self._shader))
         self.update()
 
-    def initializeGL(self) -> None:
+    # -- OpenGL -------------------------------------------------------------------------------------------
+
+    def isValid(self) -> bool:
+        """Whether there is a context; pyqtgraph asks."""
+        return self._context is not None
+
+    def context(self) -> QOpenGLContext | None:
+        """The context; pyqtgraph asks."""
+        return self._context
+
+    def _start(self) -> None:
+        """Make the context; items are initialised in it."""
+        wanted = QSurfaceFormat()
+        wanted.setVersion(*VERSION)
+        wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
+        context, place = QOpenGLContext(self), QOffscreenSurface(None, self)
+        context.setFormat(wanted)
+        place.setFormat(wanted)
+        place.create()
+        if not context.create() or not context.makeCurrent(place):
+            raise RuntimeError("no OpenGL context")
+        self._context, self._place_to_draw = context, place
+        self.initializeGL()
+
+    def grab_frame(self) -> QImage:
+        """Draw now: RGB32 in device pixels. Raises what the driver throws."""
+        if self._context is None or self._place_to_draw is None:
+            self._start()
+        elif not self._context.makeCurrent(self._place_to_draw):
+            raise RuntimeError("the OpenGL context was lost")
         try:
-            super().initializeGL()
-            self._shader = None  # programs and buffers of an older context are gone with it
-            self._remake()
-        except Exception as err:
+            width, height = max(1, self.deviceWidth()), max(1, self.deviceHeight())
+            if self._frame is None or (self._frame.width(), self._frame.height()) != (width, height):
+                form = QOpenGLFramebufferObjectFormat()
+                form.setAttachment(QOpenGLFramebufferObject.Attachment.CombinedDepthStencil)
+                form.setSamples(self._samples)
+                self._frame = QOpenGLFramebufferObject(width, height, form)
+            if not self._frame.bind():
+                raise RuntimeError("OpenGL has no memory for the picture")
+            GL.glViewport(0, 0, width, height)
+            region = self.getViewport()
+            self.paint(region=region, viewport=region)
+            return self._frame.toImage().convertToFormat(QImage.Format.Format_RGB32)
+        finally:
+            if self._frame is not None:
+                self._frame.release()
+            if self._context is not None:
+                self._context.doneCurrent()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        try:
+            if self._failed or not self.width() or not self.height():
+                raise RuntimeError("nothing to draw on")
+            painter.drawImage(self.rect(), self.grab_frame())
+        except Exception as err:  # whatever the driver throws: the window goes on without the surface
+            painter.fillRect(self.rect(), theme.stage())
             self.give_up(err)
+        finally:
+            painter.end()
 
     def give_up(self, err: Exception) -> None:
         """OpenGL failed: say so once."""

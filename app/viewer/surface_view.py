@@ -264,9 +264,11 @@ class SurfaceView(QWidget):
         """The surface as it is seen; None when there is none."""
         if self.gl is None or self.gl.drawn(0) is None:
             return None
-        image = self.gl.grabFramebuffer().convertToFormat(QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(1.0)
-        return image
+        try:
+            return self.gl.grab_frame()
+        except RuntimeError as err:
+            self.said.emit(f"The surface cannot be drawn: {err}.")
+            return None
 
     def shown_maps(self) -> list[Shown]:
         """Files, levels and colours of the surfaces, for another program; maps without a file are left out."""
