@@ -12,7 +12,6 @@ import logging
 import math
 from typing import cast
 
-import numpy as np
 import OpenGL
 
 OpenGL.ERROR_CHECKING = False  # as for the pictures: the switches count for the whole process
@@ -91,14 +90,20 @@ class SurfaceItem(gl.GLMeshItem):
     """One mesh. A translucent one shows only its nearest layer: the depths are painted before the colours."""
 
     def __init__(self, mesh: Mesh, colour: QColor, opacity: float, shader: ShaderProgram) -> None:
+        self.mesh, self._colour, self._translucent = mesh, QColor(colour), False
         data = gl.MeshData(vertexes=mesh.vertices, faces=mesh.faces)
         data._vertexNormals = mesh.normals  # made in a worker; pyqtgraph would make them in the window's thread
         if mesh.colours is not None:
-            data.setVertexColors(mesh.colours * np.array([1, 1, 1, opacity], np.float32))
-        self._translucent = opacity < 1.0
-        rgba = (colour.redF(), colour.greenF(), colour.blueF(), opacity)
-        options = "translucent" if self._translucent else "opaque"
-        super().__init__(meshdata=data, smooth=True, color=rgba, shader=shader, glOptions=options)
+            data.setVertexColors(mesh.colours)
+        super().__init__(meshdata=data, smooth=True, shader=shader)
+        self.set_opacity(opacity)
+
+    def set_opacity(self, opacity: float) -> None:
+        """0 .. 1; colours of a companion stay opaque. Opaque surfaces are painted first: they are to shine through."""
+        self._translucent = opacity < 1.0 and self.mesh.colours is None
+        self.setColor((self._colour.redF(), self._colour.greenF(), self._colour.blueF(), opacity))
+        self.setGLOptions("translucent" if self._translucent else "opaque")
+        self.setDepthValue(int(self._translucent))
 
     def paint(self) -> None:
         view = self.view()
@@ -128,7 +133,7 @@ class SurfaceGL(GLViewMixin, QWidget):
         self._context: QOpenGLContext | None = None
         self._place_to_draw: QOffscreenSurface | None = None
         self._frame: QOpenGLFramebufferObject | None = None
-        self._meshes: dict[tuple[int, str], tuple[Mesh, QColor, float]] = {}
+        self._meshes: dict[tuple[int, str], SurfaceItem] = {}
         self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
         self._coarse = False
         self._radius, self._zoom = 100.0, 1.0
@@ -144,43 +149,41 @@ class SurfaceGL(GLViewMixin, QWidget):
     # -- what is drawn ------------------------------------------------------------------------------------
 
     def set_mesh(self, place: int, quality: str, mesh: Mesh | None, colour: QColor, opacity: float = 1.0) -> None:
-        """Mesh of the first (0) or second (1) surface; `quality`: coarse or fine. None takes it away.
-
-        The opaque ones are painted first, so that they are seen through the translucent ones.
-        """
-        if mesh is None or not mesh.triangles:
-            self._meshes.pop((place, quality), None)
-        else:
-            self._meshes[(place, quality)] = (mesh, QColor(colour), opacity)
-        self._remake()
+        """Mesh of the first (0) or second (1) surface; `quality`: coarse or fine. None takes it away."""
+        old = self._meshes.pop((place, quality), None)
+        if old is not None:
+            self.removeItem(old)
+        if mesh is not None and mesh.triangles:
+            item = self._meshes[(place, quality)] = SurfaceItem(mesh, colour, opacity, self._shader)
+            self.addItem(item)
+        self._arrange()
 
     def set_opacity(self, place: int, opacity: float) -> None:
         """Of a surface, 0 .. 1."""
-        for key, (mesh, colour, _) in list(self._meshes.items()):
-            if key[0] == place:
-                self._meshes[key] = (mesh, colour, opacity)
-        self._remake()
+        for (where, _), item in self._meshes.items():
+            if where == place:
+                item.set_opacity(opacity)
+        self.update()
 
     def drawn(self, place: int) -> Mesh | None:
         """The mesh that is seen now."""
-        found = self._meshes.get((place, self._quality(place)))
-        return found[0] if found else None
+        item = self._meshes.get((place, self._quality(place)))
+        return item.mesh if item is not None else None
 
     def show_coarse(self, on: bool) -> None:
         """Draw the coarse meshes, where there are any, or the fine ones."""
         if on != self._coarse:
             self._coarse = on
-            self._remake()
+            self._arrange()
 
     def _quality(self, place: int) -> str:
         order = ("coarse", "fine") if self._coarse else ("fine", "coarse")
         return next((quality for quality in order if (place, quality) in self._meshes), "fine")
 
-    def _remake(self) -> None:
-        self.clear()
-        drawn = [self._meshes[(p, self._quality(p))] for p in (0, 1) if (p, self._quality(p)) in self._meshes]
-        for mesh, colour, opacity in sorted(drawn, key=lambda part: -part[2]):
-            self.addItem(SurfaceItem(mesh, colour, opacity, self._shader))
+    def _arrange(self) -> None:
+        """Only one mesh of each surface is seen; the other one stays in the graphics memory."""
+        for (place, quality), item in self._meshes.items():
+            item.setVisible(quality == self._quality(place))
         self.update()
 
     # -- OpenGL -------------------------------------------------------------------------------------------

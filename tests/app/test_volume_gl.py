@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtOpenGLWidgets import QOpenGLWidget
 from PySide6.QtTest import QTest
@@ -196,6 +197,35 @@ def test_the_mouse_turns_it_with_a_coarse_mesh(view, qtbot):
     assert gl.rotation != rotation
     QTest.mouseDClick(gl, Qt.MouseButton.LeftButton, pos=QPoint(140, 110))
     assert gl.rotation == rotation
+
+
+def test_the_window_stays_alive_while_surfaces_are_made(view, qtbot):
+    """Own time of the window's thread between two turns of its event loop; loaded machines cannot lengthen it."""
+    x = np.indices((128,) * 3, dtype=np.float32)[2]
+    texture = np.random.default_rng(0).normal(1, 0.05, (128,) * 3).astype(np.float32)
+    values = ball(128, 40, soft=25) * texture
+    settled(qtbot, view, lambda: view.set_maps(Volume(values, 1.0, "m"), [Volume(x, 1.0, kind="std")]))
+    busy, last = [], [time.thread_time()]
+
+    def beat() -> None:
+        now = time.thread_time()
+        busy.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer(view, interval=0)
+    timer.timeout.connect(beat)
+    timer.start()
+    controls = view.surface.controls
+    controls.colour.setCurrentIndex(1)
+    controls.colour_chosen.emit()
+    for place in range(200, 800, 40):
+        controls.slider.setValue(place)
+        view.slices.go_to_section("x", place // 10)
+        qtbot.wait(10)
+    settled(qtbot, view, lambda: controls.slider.setValue(400))
+    timer.stop()
+    assert view.surface.gl.drawn(0).triangles > 20_000
+    assert max(busy) < 0.05
 
 
 def test_the_picture_of_the_surface_tells_level_and_origin(view, qtbot):

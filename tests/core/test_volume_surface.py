@@ -92,6 +92,22 @@ def test_a_surface_can_be_given_up() -> None:
         surface(build_levels(volume(32)), 0.5, cancelled=lambda: next(calls))
 
 
+def test_no_call_of_the_library_is_long(monkeypatch) -> None:
+    """It holds the interpreter lock meanwhile, and the window waits for it."""
+    import skimage.measure
+
+    sizes, real = [], skimage.measure.marching_cubes
+
+    def counted(values, *args, **more):
+        sizes.append(values.size)
+        return real(values, *args, **more)
+
+    monkeypatch.setattr(skimage.measure, "marching_cubes", counted)
+    surface(build_levels(Volume(ball(96, 40))), 0.5)
+    assert len(sizes) > 4
+    assert max(sizes) < 1 << 18
+
+
 def test_halving_takes_means_and_leaves_a_last_odd_section_out() -> None:
     values = np.random.default_rng(0).normal(size=(7, 8, 9)).astype(np.float32)
     wanted = values[:6, :8, :8].reshape(3, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5))
