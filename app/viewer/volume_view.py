@@ -159,7 +159,7 @@ class VolumeView(QWidget):
         labels = tuple(text for text in (volume.provenance, words) if text)
         return Exportable(
             name=f"{self._stem}_surface",
-            picture=lambda: self.surface.grab_surface() or self.slices.grab_all(),
+            picture=lambda: self.surface.grab_with_bar() or self.slices.grab_all(),
             labels=labels,
             source=volume.path,
         )

@@ -140,6 +140,8 @@ def test_colours_come_from_the_companion(view, qtbot):
     assert controls.bar.isVisible()
     low_end, high_end = controls.bar.ends
     assert 14 < low_end < 20 < 28 < high_end < 34
+    saved = view._surface_picture().picture()
+    assert saved.height() > view.surface.grab_surface().height()  # with the bar
     limits = view.surface.colour_limits
     settled(qtbot, view, lambda: controls.slider.setValue(500))
     assert view.surface.colour_limits == limits  # the scale stays while the level moves

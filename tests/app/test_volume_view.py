@@ -214,6 +214,9 @@ def test_without_opengl_a_sentence_stands_for_the_surface(view, qtbot):
     assert view.surface.controls.isHidden()
     qtbot.wait(50)
     assert view.surface.gl is None
+    renderer.use(renderer.Choice("raster", renderer.ASKED))
+    view.set_maps(volume(24))
+    assert "switched off" in view.surface.words.text()
     view.clear("Nothing here")
     assert view.slices.planes["z"].scene.message == "Nothing here"
     assert view.slices.planes["z"].scene.pyramid is None
