@@ -258,9 +258,9 @@ def differences(first: Pyramid | None, second: Pyramid | None) -> list[str]:
 
 def is_denoised(path: Path) -> bool:
     """Whether the header of a micrograph says that it was denoised; reads the file."""
-    from core.images.source import TIFF_SUFFIXES
     from core.io.mrc_header import read_header
+    from core.io.tiff import is_tiff
 
-    if path.suffix.lower() in TIFF_SUFFIXES:
+    if is_tiff(path):
         return False
     return any(_LABEL in text for text in read_header(path).labels)

@@ -151,9 +151,13 @@ class Session(QObject):
         folder = first_input if first_input.is_dir() else first_input.parent
         return self.work_root / (folder.name or "project")
 
-    def hand_over(self, tab: str, values: dict[str, Any]) -> None:
-        """Give values to the next tab and remember them for the tabs after it; an empty one takes the earlier away."""
-        self.carried = {k: v for k, v in (self.carried | values).items() if v}
+    def hand_over(self, tab: str, values: dict[str, Any], carry: bool = True) -> None:
+        """Give values to the next tab and remember them for the tabs after it; an empty one takes the earlier away.
+
+        Without `carry` they are for that tab alone.
+        """
+        if carry:
+            self.carried = {k: v for k, v in (self.carried | values).items() if v}
         self.handed_over.emit(tab, values)
 
     def remember_field(self, job: str, key: str, value: Any) -> None:

@@ -38,6 +38,7 @@ TAB_OF_JOB = {
     "train": "train",
     "predict": "predict",
     "trust": "predict",
+    "cs2star": "cs2star",
 }
 PART_OF_TAB = {"pick-noise": "jobs", "pick-particles": "jobs", "demo": "jobs", "trust": "trust"}
 MAP_SUFFIXES = (".mrc", ".map", ".mrc.gz", ".map.gz", ".mrc.bz2", ".map.bz2", ".ccp4", ".rec")
@@ -63,10 +64,10 @@ def make_tab(name: str, session: Session, parent: QWidget | None) -> QWidget:
     if name == "reconstruct":
         from app.tabs.reconstruct import ReconstructTab
 
-        return ReconstructTab()
+        return ReconstructTab(session)
     from app.tabs.cs2star import Cs2StarTab
 
-    return Cs2StarTab()
+    return Cs2StarTab(session, parent)
 
 
 def warm_curves() -> None:
@@ -258,6 +259,14 @@ class MainWindow(QMainWindow):
         paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
         if paths:
             event.acceptProposedAction()
+            self._open_dropped(paths)
+
+    def _open_dropped(self, paths: list[Path]) -> None:
+        """Datasets of CryoSPARC go to cs2star, and so does a folder while that is shown; all else is opened."""
+        datasets = all(path.suffix.lower() in (".cs", ".csg") for path in paths)
+        if (datasets or TABS[self.rooms.currentIndex()] == "cs2star") and self.page("cs2star").take_drop(paths):
+            self.show_tab("cs2star")
+        else:
             self.open_paths(paths)
 
     def open_paths(self, paths: list[Path]) -> None:

@@ -52,7 +52,7 @@ def _allowed(spec: FieldSpec) -> str:
     if spec.kind == "paths":
         return "folder or files"
     if spec.kind == "path":
-        return "folder" if spec.ui.get("dialog") == "folder" else "file"
+        return {"folder": "folder", "either": "folder or file"}.get(spec.ui.get("dialog", ""), "file")
     return "numbers" if spec.kind == "numbers" else "text"
 
 

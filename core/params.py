@@ -21,7 +21,7 @@ from core.errors import InputError, ParamError
 def ui(
     *, label: str = "", unit: str = "", dialog: str = "", pattern: str = "", advanced: bool = False
 ) -> dict[str, Any]:
-    """Hints for a form: `dialog` is open, folder, save, or files; `pattern` is a file-dialog filter."""
+    """Hints for a form: `dialog` is open, folder, either (of both), save, or files; `pattern` is a file filter."""
     return {"label": label, "unit": unit, "dialog": dialog, "pattern": pattern, "advanced": advanced}
 
 

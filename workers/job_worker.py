@@ -16,6 +16,7 @@ import numpy as np
 from PySide6.QtCore import QThread, Signal
 
 from core.errors import AppError
+from core.io.npy import load_npy
 from core.jobs import launch, rundir
 
 logger = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class JobWorker(QThread):
     def _emit_preview(self, name: str, event: dict[str, Any]) -> None:
         path = self.run_dir / "previews" / f"{name}.npy"  # the folder may have been moved: not event["path"]
         try:
-            array = np.load(path, allow_pickle=False)
+            array = np.array(load_npy(path))
         except (OSError, ValueError):
             return  # being replaced, or cleaned away: the next one comes
         info = {k: v for k, v in event.items() if k not in ("kind", "t", "name")}

@@ -17,10 +17,14 @@ class ComingTab(QWidget):
     def __init__(self) -> None:
         super().__init__()
         heading, text = label(self.title, "title"), label(self.sentence, "muted", wrap=True)
-        layout = QVBoxLayout(self)
+        self._room = layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 24)
         layout.addStretch(2)
         for part in (heading, text):
             part.setAlignment(Qt.AlignmentFlag.AlignCenter)
             layout.addWidget(part)
         layout.addStretch(3)
+
+    def add(self, widget: QWidget) -> None:
+        """One more part below the sentence."""
+        self._room.insertWidget(self._room.count() - 1, widget)

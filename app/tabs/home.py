@@ -1,7 +1,8 @@
 """Home: micrographs, noise boxes and particles; hands them to Forward. Starts pick-noise and the demo.
 
 Its parts: home_panel.py widgets, home_view.py pictures, home_files.py what is open, home_marks.py clicks,
-home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jobs, home_picking.py particle picking.
+home_areas.py areas and menus, home_picks.py the noise file, home_jobs.py its jobs, home_picking.py particle picking,
+home_reading.py and home_loading.py what is read, and what is shown and asked meanwhile.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from app.tabs.home_advice import PatchAdvice
 from app.tabs.home_areas import Areas
 from app.tabs.home_files import HomeFiles, Opened
 from app.tabs.home_jobs import HomeJobs
+from app.tabs.home_loading import LoadingLine, ask_about
 from app.tabs.home_marks import NONE, Marks
 from app.tabs.home_names import keys_for
 from app.tabs.home_panel import TOOLS, HomePanel, default_box
@@ -32,9 +34,9 @@ from app.widgets.empty_page import EmptyPage
 from app.widgets.labels import counted
 from core.errors import AppError
 
-MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
+MICROGRAPHS = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2 *.eer);;All files (*)"
 NOISE_FILTER = "Noise boxes (*.star *.txt *.box)"
-PARTICLE_FILTER = "Particles (*.star *.box)"
+PARTICLE_FILTER = "Particles (*.star *.star.gz *.box)"
 
 
 class HomeTab(QWidget):
@@ -80,6 +82,8 @@ class HomeTab(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
         whole.addWidget(self.stack, 1)
+        self.loading = LoadingLine(self.files, self)
+        whole.addWidget(self.loading)
         whole.addWidget(self.jobs.banner_frame)
         whole.addWidget(self.jobs.bar)
         self._restore_sizes()
@@ -129,6 +133,9 @@ class HomeTab(QWidget):
         self.files.opened.connect(self._on_opened)
         self.files.positions_changed.connect(self._on_positions)
         self.files.failed.connect(self._on_read_failed)
+        self.files.bad_rows.connect(lambda *_: self._say(""))
+        self.files.doubted.connect(lambda text: self._say(text, 30000))
+        ask_about(self.files, self)
         self.noise.changed.connect(self._refresh_noise)
         self.noise.saved.connect(self._on_saved)
         self.noise.told.connect(lambda text: self._say(text, 15000))
@@ -344,6 +351,7 @@ class HomeTab(QWidget):
 
     def close_tab(self) -> None:
         """Save what waits and end the threads."""
+        self.files.cancel()
         try:
             self.noise.close()
         finally:

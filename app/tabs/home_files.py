@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,16 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.session import Session
-from app.tabs.home_journal import stamp
 from app.tabs.home_names import keys_of, positions_by_key
-from app.tabs.home_picks import DEFAULT_NAME, NoiseFile, default_path
-from app.tabs.home_saving import free_name, written
+from app.tabs.home_picks import NoiseFile, default_path
+from app.tabs.home_reading import Loading, Positions, Request, doubts_of, invert, read_positions
+from app.tabs.home_saving import written
 from app.widgets.labels import counted
-from core.errors import AppError, InputError, ResourceError
+from core.errors import AppError, InputError, JobStopped
 from workers.task import run_task
 
 if TYPE_CHECKING:
-    from core.io.coordinates import NoiseBoxes
-
-MERGED_NAME = "particles_merged.star"
-WRITE_WAIT_S = 30.0  # for what is being written at the moment
-
-
-@dataclass
-class Positions:
-    """What reading STAR and text files brings back; None means "nothing of this kind was given"."""
-
-    noise: tuple[Path, dict[str, np.ndarray], int | None] | None = None
-    particles: tuple[Path, dict[str, np.ndarray]] | None = None
-    note: str = ""
-    stamp: list[int] | None = None  # of the noise file, from before it was read
+    from core.images.position_check import Doubts
 
 
 @dataclass
@@ -42,6 +29,7 @@ class Opened:
 
     given: list[Path]
     files: list[Path]
+    matched: dict[Path, np.ndarray] = field(default_factory=dict)  # the particles that were loaded before
 
 
 class HomeFiles(QObject):
@@ -50,6 +38,11 @@ class HomeFiles(QObject):
     opened = Signal(object)  # Opened: other micrographs than before; their positions follow
     positions_changed = Signal(str)  # what was read, in words
     failed = Signal(object)  # AppError
+    progress = Signal(int, int)  # bytes of the file that is read, done and in all
+    ended = Signal()  # no file is being read any more
+    bad_rows = Signal(object, object)  # AppError; a call of the second reads again without those rows
+    inverted = Signal(object)  # Path: these particles fit when Y is inverted; see invert_y
+    doubted = Signal(str)  # what else speaks against the particles
 
     def __init__(self, session: Session, noise: NoiseFile, parent: QObject) -> None:
         super().__init__(parent)
@@ -62,6 +55,8 @@ class HomeFiles(QObject):
         self._particles_raw: Mapping[str, np.ndarray] = {}
         self._keys: dict[Path, str] = {}
         self._generation = 0
+        self._loadings: list[Loading] = []
+        self._accepted: set[Path] = set()  # particle files whose Y shall stay as it is
 
     def key(self, path: Path) -> str:
         """Name of a micrograph in the noise file."""
@@ -98,7 +93,8 @@ class HomeFiles(QObject):
             else:
                 self.failed.emit(InputError("Open the micrographs first.", "Then load positions for them."))
 
-        run_task(lambda: list_images(images), show, self.failed.emit, self)
+        raw = self._particles_raw
+        run_task(lambda: list_images(images, raw), show, self.failed.emit, self)
 
     def _on_images(self, opened: Opened) -> None:
         self.given, self.files = opened.given, opened.files
@@ -107,7 +103,7 @@ class HomeFiles(QObject):
             self._session.add_recent(path)
         self.reading = True
         self._noise.open(None, {})
-        self._match(self._particles_raw, self.particles_path)
+        self._take_particles(self._particles_raw, opened.matched, self.particles_path)
         self.opened.emit(opened)
 
     def _remembered(self) -> list[Path]:
@@ -121,36 +117,104 @@ class HomeFiles(QObject):
         if isinstance(known, dict) and self.particles_path is not None:
             known[str(self.files[0].parent)] = str(self.particles_path)
 
-    def _read_positions(self, tables: list[Path], as_noise: bool | None) -> None:
+    def _read_positions(self, tables: list[Path], as_noise: bool | None, skip_bad_rows: bool = False) -> None:
         project = self._session.project_dir(self.given[0])
         default = default_path(self.files[0].parent, project) if self.reading else None
         if default is not None and not tables and not default.exists() and written(default):
             self._on_positions(Positions(noise=(default, {}, None), stamp=[]))
             return
         generation = self._generation
+        request = Request(tables, self.files, project, as_noise, default, skip_bad_rows)
+        loading = Loading(self.progress.emit)
+        self._loadings.append(loading)
 
-        def take(positions: Positions) -> None:
-            if generation == self._generation:
+        def work() -> Positions | None:
+            try:
+                return read_positions(request, loading)
+            except JobStopped:
+                return None
+
+        def go_on() -> None:  # the micrographs are there: without what is not read
+            if default is not None and tables:
+                self._read_positions([], None)
+
+        def take(positions: Positions | None) -> None:
+            self._end(loading)
+            if generation != self._generation:
+                return
+            if positions is None:
+                go_on()
+                self.positions_changed.emit("Loading was cancelled: everything is as it was.")
+            else:
                 self._on_positions(positions)
 
         def fail(err: AppError) -> None:
+            self._end(loading)
             if generation != self._generation:
                 return
-            if default is not None and tables:  # the micrographs are there: go on without what cannot be read
-                self._read_positions([], None)
-            self.failed.emit(err)
+            go_on()
+            from core.io.coordinates import BadRowsError
 
-        run_task(lambda: read_positions(tables, as_noise, default, project), take, fail, self)
+            if isinstance(err, BadRowsError):
+                self.bad_rows.emit(err, lambda: self._read_positions(tables, as_noise, skip_bad_rows=True))
+            else:
+                self.failed.emit(err)
 
-    def _match(self, raw: Mapping[str, np.ndarray], path: Path | None) -> bool:
-        matched: dict[Path, np.ndarray] = {}
-        if raw:
-            from core.io.coordinates import match_names
+        run_task(work, take, fail, self)
 
-            matched = match_names(raw, self.files)
+    def _end(self, loading: Loading) -> None:
+        self._loadings.remove(loading)
+        if not self._loadings:
+            self.ended.emit()
+
+    @property
+    def loading(self) -> bool:
+        """Whether a file is being read."""
+        return bool(self._loadings)
+
+    def cancel(self) -> None:
+        """Give up reading the files that are being read; what was there before stays."""
+        for loading in self._loadings:
+            loading.stop()
+
+    def _take_particles(
+        self, raw: Mapping[str, np.ndarray], matched: dict[Path, np.ndarray], path: Path | None
+    ) -> bool:
         fits = any(len(xy) for xy in matched.values())
         self.particles, self.particles_path, self._particles_raw = (matched, path, raw) if fits else ({}, None, {})
         return fits
+
+    def _doubt(self) -> None:
+        """Look, in a task, whether the particles fit the pictures."""
+        path, particles, loading = self.particles_path, self.particles, Loading(lambda *_: None)
+        if path is None or path in self._accepted:
+            return
+
+        def take(doubts: Doubts) -> None:
+            if self.particles is not particles:
+                return
+            if doubts.inverted:
+                self.inverted.emit(path)
+            elif doubts.sentences:
+                self.doubted.emit(" ".join(doubts.sentences))
+
+        run_task(lambda: doubts_of(particles, path.name, loading), take, self.failed.emit, self)
+
+    def accept(self, path: Path) -> None:
+        """The particles of this file are right as they are: nothing is asked about them any more."""
+        self._accepted.add(path)
+
+    def invert_y(self) -> None:
+        """Load the particles with Y inverted; they are written into the project folder, their file stays as it is."""
+        particles, names = self.particles, dict(self._keys)
+        project = self._session.project_dir(self.given[0])
+
+        def take(path: Path) -> None:
+            self._accepted.add(path)
+            if self.particles is particles:
+                self._read_positions([path], as_noise=False)
+
+        run_task(lambda: invert(particles, names, project), take, self.failed.emit, self)
 
     def _on_positions(self, read: Positions) -> None:
         news = [read.note or f"{counted(len(self.files), 'micrograph')}."]
@@ -160,7 +224,9 @@ class HomeFiles(QObject):
             self._noise.open(path, positions_by_key(boxes, self.files, self._keys) if boxes else {}, size, read.stamp)
         if read.particles is not None:
             path, raw = read.particles
-            if not self._match(raw, path):
+            if self._take_particles(raw, read.matched, path):
+                self._doubt()
+            else:
                 from core.io.coordinates import no_match_error
 
                 self.failed.emit(no_match_error(path, raw, self.files))
@@ -177,7 +243,7 @@ class HomeFiles(QObject):
 def sort_paths(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     """Micrographs and folders, and the files that hold positions; each once."""
     unique = list(dict.fromkeys(p.absolute() for p in paths))
-    tables = [p for p in unique if p.suffix.lower() in (".star", ".txt", ".box")]
+    tables = [p for p in unique if p.name.lower().endswith((".star", ".star.gz", ".txt", ".box"))]
     return [p for p in unique if p not in tables], tables
 
 
@@ -192,133 +258,17 @@ def is_box_folder(path: Path) -> bool:
     return any(n.suffix.lower() == ".box" for n in names) and not any(is_micrograph_name(n) for n in names)
 
 
-def list_images(images: list[Path]) -> tuple[Opened | None, list[Path]]:
-    """The micrographs that these files and folders hold, and those of them that are folders of .box files."""
+def list_images(images: list[Path], particles: Mapping[str, np.ndarray]) -> tuple[Opened | None, list[Path]]:
+    """The micrographs that these files and folders hold, and those of them that are folders of .box files.
+
+    `particles` that were loaded before are matched to the micrographs.
+    """
     from core.images.source import list_micrographs
+    from core.io.coordinates import match_names
 
     boxes = [p for p in images if is_box_folder(p)]
     rest = [p for p in images if p not in boxes]
-    return Opened(rest, list_micrographs(rest if len(rest) > 1 else rest[0])) if rest else None, boxes
-
-
-def read_positions(tables: list[Path], as_noise: bool | None, default: Path | None, project: Path) -> Positions:
-    """Read noise boxes and particles; several particle files become one, written into the project folder.
-
-    `default` is the noise file of the micrographs, read when no other is given; None: leave the present one.
-    """
-    from core.io.coordinates import read_particles
-
-    found = Positions()
-    particles: list[tuple[Path, dict[str, np.ndarray]]] = []
-    for path in tables:
-        if path.suffix.lower() == ".txt" or as_noise or (as_noise is None and is_noise(path)):
-            kept = kept_in(path)
-            found.stamp, boxes = stamp(kept), read_noise(path)
-            found.noise = (kept, boxes.positions, boxes.box_size)
-            found.note = f"{boxes.count} noise boxes from {path.name}."
-        else:
-            particles.append((path, read_particles(path)))
-    if len(particles) == 1:
-        found.particles = particles[0]
-    elif particles:
-        merged = merge([positions for _, positions in particles])
-        found.particles = (write_merged(project, merged), merged)
-    if found.noise is None and default is not None:
-        before = stamp(default) if written(default, WRITE_WAIT_S) else []
-        found.noise, found.note = read_default(default)
-        found.stamp = before if found.noise[0] == default else []
-    return found
-
-
-def kept_in(path: Path) -> Path:
-    """The file that noise boxes read from `path` are saved to: .box holds one micrograph only, so a STAR file."""
-    if path.suffix.lower() != ".box":
-        return path
-    star = path.with_suffix(".star")
-    return free_name(star) if star.exists() else star
-
-
-def read_default(path: Path) -> tuple[tuple[Path, dict[str, np.ndarray], int | None], str]:
-    """The noise file that lies with the micrographs; another name when that file cannot be read."""
-    if not path.exists():
-        return (path, {}, None), ""
-    try:
-        boxes = read_noise(path)
-    except AppError as err:  # never overwrite what could not be read
-        free = free_name(path)
-        return (free, {}, None), f"{err.message} Noise boxes go to {free.name} instead."
-    return (path, boxes.positions, boxes.box_size), f"{boxes.count} noise boxes from {path.name}."
-
-
-def read_noise(path: Path) -> NoiseBoxes:
-    """The noise boxes of a file that this program may still be writing; also of one whose last box was deleted."""
-    from core.io.coordinates import NoiseBoxes, read_noise_boxes
-
-    if not written(path, WRITE_WAIT_S):
-        raise ResourceError(f"{path} is still being written.", "Open it again in a moment.")
-    return NoiseBoxes({}) if holds_none(path) else read_noise_boxes(path)
-
-
-def holds_none(path: Path) -> bool:
-    """Whether a file of noise boxes says that there are none: our table without rows, or no text at all."""
-    try:
-        with path.open("rb") as handle:
-            text = handle.read(4096)
-    except OSError:
-        return False
-    if len(text) == 4096:
-        return False
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if path.suffix.lower() != ".star":
-        return path.suffix.lower() == ".txt" and not lines
-    return b"_vitreousBoxSize" in text and all(line.startswith((b"#", b"data_", b"loop_", b"_")) for line in lines)
-
-
-def merge(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Positions of several files by micrograph name; the same centre in two files counts once."""
-    merged: dict[str, np.ndarray] = {}
-    for part in parts:
-        for name, xy in part.items():
-            both = np.concatenate([merged[name], xy]) if name in merged else xy
-            _, first = np.unique(both, axis=0, return_index=True)
-            merged[name] = both[np.sort(first)] if name in merged else xy
-    return merged
-
-
-def write_merged(project: Path, positions: dict[str, np.ndarray]) -> Path:
-    """Write positions as one STAR file into the project folder; an earlier file with other content stays."""
-    from core.io.coordinates import read_particles
-    from core.io.star_write import write_star
-
-    path = project / MERGED_NAME
-    if path.exists():
-        try:
-            old = read_particles(path)
-        except AppError:
-            old = {}
-        same = (n in old and old[n].shape == xy.shape and np.allclose(old[n], xy) for n, xy in positions.items())
-        if len(old) == len(positions) and all(same):
-            return path
-        path = free_name(path)
-    try:
-        project.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise ResourceError(f"{project} cannot be made: {err.strerror}.", "The merged positions go there.") from None
-    rows = [(name, x, y) for name, xy in positions.items() for x, y in xy]
-    columns = {
-        "rlnMicrographName": [r[0] for r in rows],
-        "rlnCoordinateX": [float(r[1]) for r in rows],
-        "rlnCoordinateY": [float(r[2]) for r in rows],
-    }
-    write_star(path, "particles", columns)
-    return path
-
-
-def is_noise(path: Path) -> bool:
-    """Does a STAR file hold noise boxes? It does when it has our box-size column or the usual name."""
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(4096)
-    except OSError:
-        return False
-    return b"vitreousBoxSize" in head or path.name == DEFAULT_NAME
+    if not rest:
+        return None, boxes
+    files = list_micrographs(rest if len(rest) > 1 else rest[0])
+    return Opened(rest, files, match_names(particles, files) if particles else {}), boxes

@@ -160,6 +160,8 @@ class HomeView(QWidget):
 
             return montage_frames(path, first, count)
 
+        shown = self.view.pyramid  # whose pixel size may have been given by hand
+        pixel_size_a = shown.pixel_size_a if shown is not None else pixel_size_a
         self.gallery.set_stack(n, shape, read, path.name, pixel_size_a)
         self.pages.setCurrentWidget(self.gallery)
         self.gallery.setFocus()

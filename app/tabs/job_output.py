@@ -26,9 +26,9 @@ class OutputFolder:
     def go_next(self) -> None:
         """The button of the next step."""
 
-    def suggest_output(self, name: str = "") -> None:
-        """Suggest the output folder, unless the user has chosen one."""
-        project = self.session.carried.get("project")
+    def suggest_output(self, name: str = "", project: Path | None = None) -> None:
+        """Suggest the output folder, unless the user has chosen one. `project`: instead of the one that is carried."""
+        project = project or self.session.carried.get("project")
         shown = self.form.raw("output") if "output" in self.form.rows else None
         if not project or shown is None or shown not in ("", self._suggested, self.session.field(self.job, "output")):
             return

@@ -26,8 +26,6 @@ from core.errors import AppError, ParamError
 from core.jobs.table import job_params
 from workers.job_worker import JobWorker
 
-MOST_WARNINGS = 4  # in the banner
-
 
 class JobTab(OutputFolder, QWidget):
     """One job: subclasses set the texts and override the methods marked as theirs."""
@@ -37,6 +35,9 @@ class JobTab(OutputFolder, QWidget):
     sentence = ""
     run_text = "Run"
     next_text = ""  # "Use in Train ->"
+    most_warnings = 4  # in the banner
+    side_chars = 54  # average characters that the form is wide at first
+    least_side_chars = 40
     warnings_first = False  # what the job warned of stands above the result, not below it
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
@@ -119,7 +120,7 @@ class JobTab(OutputFolder, QWidget):
     def _build_side(self) -> None:
         side = QFrame(self.splitter)
         side.setObjectName("side")
-        side.setMinimumWidth(self.fontMetrics().averageCharWidth() * 40)
+        side.setMinimumWidth(self.fontMetrics().averageCharWidth() * self.least_side_chars)
         whole = QVBoxLayout(side)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
@@ -147,7 +148,7 @@ class JobTab(OutputFolder, QWidget):
         if not self._arranged:  # sizes set before the first layout would be shares of nothing
             self._arranged = True
             unit = self.fontMetrics().averageCharWidth()
-            side = unit * 54
+            side = unit * self.side_chars
             given = self.session.settings.splitters.get(self.job)
             self.splitter.setSizes(given or [side, max(side, self.width() - side)])
 
@@ -271,13 +272,13 @@ class JobTab(OutputFolder, QWidget):
         if self.result and self.worker is not None and self.worker.state == "done":
             self._on_done(self.result)
         else:
-            self.banner.show_text("warning", first, "\n".join(_shortened(more)))
+            self.banner.show_text("warning", first, "\n".join(self._shortened(more)))
 
     def _on_done(self, result: dict[str, Any]) -> None:
         self.result = result
         warning = self.judge(result)
         state = "warning" if warning or self._warnings else "done"
-        texts = [self.summary(result), warning, *_shortened(self._warnings)]
+        texts = [self.summary(result), warning, *self._shortened(self._warnings)]
         if self.warnings_first and self._warnings:
             texts = [*texts[2:], *texts[:2]]
         hint = "\n".join(t for t in texts[1:] if t)
@@ -298,7 +299,7 @@ class JobTab(OutputFolder, QWidget):
             self.banner.show_text("failed", text, hint, detail="Details" if bug else "Show log")
 
     def _on_stopped(self) -> None:
-        hint = "\n".join(("What was finished stays.", *_shortened(self._warnings)))
+        hint = "\n".join(("What was finished stays.", *self._shortened(self._warnings)))
         self.banner.show_text("stopped", "Stopped.", hint, detail="Continue this run")
 
     def _on_lost(self, tail: str) -> None:
@@ -317,8 +318,7 @@ class JobTab(OutputFolder, QWidget):
         else:
             self.run_bar.log_button.setChecked(True)
 
-
-def _shortened(warnings: list[str]) -> list[str]:
-    """The first few; all of them are in the log."""
-    rest = len(warnings) - MOST_WARNINGS
-    return warnings[:MOST_WARNINGS] + ([f"… and {rest} more in the log."] if rest > 0 else [])
+    def _shortened(self, warnings: list[str]) -> list[str]:
+        """The first few; all of them are in the log."""
+        rest, most = len(warnings) - self.most_warnings, self.most_warnings
+        return warnings[:most] + ([f"… and {rest} more in the log."] if rest > 0 else [])

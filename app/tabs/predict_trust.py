@@ -5,7 +5,6 @@ The result lies in `trust` of the output folder and is found there again; the pa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -298,13 +297,14 @@ def difference(checked: Mapping[str, Any], wanted: Mapping[str, Any], keep: floa
 def method_facts(model: str) -> dict[str, Any]:
     """What the job will note of this method; empty when it cannot be read."""
     from core.denoising.baselines import parse_baseline
+    from core.denoising.model_files import model_digest
 
     try:
         baseline = parse_baseline(model)
         if baseline is not None:
             kind, resolution = baseline
             return {"method": f"gaussian:{resolution:g}" if kind == "gaussian" else "wiener"}
-        digest = hashlib.sha256(Path(model).read_bytes()).hexdigest()[:16] if model else ""
+        digest = model_digest(Path(model)) if model else ""
     except (AppError, OSError):
         return {}
     return {"method": "network", "sha256": digest} if digest else {}

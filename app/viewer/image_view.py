@@ -184,7 +184,8 @@ class ImageView(QWidget):
             self.panels.set_picture(pyramid, path, self.model.visible_rect())
 
     def _show(self, pyramid: Pyramid | None, caption: str, pixel_size_a: float | None) -> None:
-        self.scene.caption = caption
+        what = self._raw.label if self._raw is not None and pyramid is not None else ""
+        self.scene.caption = ", ".join(text for text in (what, caption) if text)
         self.scene.set_pyramid(pyramid, pixel_size_a)
         self._refresh()
 

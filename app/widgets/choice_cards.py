@@ -5,7 +5,7 @@ One is chosen by click or arrow keys. What the choice means is the owner's busin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
@@ -18,13 +18,15 @@ from app.widgets.labels import label
 
 @dataclass(frozen=True)
 class Choice:
-    """One card. With a `reason` it cannot be chosen, and says why instead of what for."""
+    """One card. With a `reason` it cannot be chosen, and says why instead of what for. `picture` makes a widget
+    that is shown before the words; a card keeps the first it gets."""
 
     name: str
     title: str
     side: str
     text: str
     reason: str = ""
+    picture: Callable[[], QWidget] | None = None
 
 
 class _Card(QFrame):
@@ -40,15 +42,23 @@ class _Card(QFrame):
         head.setSpacing(8)
         head.addWidget(self.radio, 1)
         head.addWidget(self.side)
+        self.picture: QWidget | None = None
+        self._room = QHBoxLayout()
+        self._room.setSpacing(12)
+        self._room.addWidget(self.text, 1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(10, 7, 10, 8)
         whole.setSpacing(2)
         whole.addLayout(head)
-        whole.addWidget(self.text)
+        whole.addLayout(self._room)
         self.radio.toggled.connect(lambda on: theme.set_state(self, "state", "chosen" if on else ""))
 
     def show_choice(self, choice: Choice) -> None:
         """Other words."""
+        if choice.picture is not None and self.picture is None:
+            self.picture = choice.picture()
+            self._room.insertWidget(0, self.picture)
+            self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.radio.setText(choice.title)
         self.side.setText(choice.side)
         self.text.setText(choice.reason or choice.text)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, 
 
 from app.widgets.labels import button, label
 
-PATTERN = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2);;All files (*)"
+PATTERN = "Micrographs (*.mrc *.mrcs *.tif *.tiff *.mrc.gz *.mrc.bz2 *.eer);;All files (*)"
 
 
 class ImageChooser(QWidget):

@@ -1,10 +1,12 @@
-"""The path box of the forms: Browse, drag and drop, one file or several. Numbers are number_boxes.py.
+"""The path box of the forms: Browse, drag and drop, a file, a folder, either, or several files.
 
-It has `value()`, `set_value(value)` and the signal `edited`. Which field gets which box is params_form.py.
+It has `value()`, `set_value(value)` and the signal `edited`. Which field gets which box is params_form.py; numbers
+are number_boxes.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from PySide6.QtWidgets import (
 
 
 class PathBox(QWidget):
-    """A path: text, Browse button, drop target. `many` allows several files (value: list of texts)."""
+    """A path: text, Browse button, drop target. `dialog` is open, folder, either or save; `many` allows several
+    files (value: list of texts)."""
 
     edited = Signal()
 
@@ -42,11 +45,9 @@ class PathBox(QWidget):
         self.button.setToolTip("Browse")
         self.button.setAccessibleName("Browse")
         if many:
-            menu = QMenu(self.button)
-            menu.addAction("Choose a folder…", self._browse_folder)
-            menu.addAction("Choose files…", self._browse_files)
-            self.button.setMenu(menu)
-            self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            self._add_menu({"Choose a folder…": self._browse_folder, "Choose files…": self._browse_files})
+        elif dialog == "either":
+            self._add_menu({"Folder…": self._browse_folder, "File…": self._browse_one})
         else:
             self.button.clicked.connect(self._browse_one)
         row = QHBoxLayout(self)
@@ -58,6 +59,13 @@ class PathBox(QWidget):
         self.setAcceptDrops(True)
         self.line.setAcceptDrops(False)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def _add_menu(self, actions: Mapping[str, Callable[[], None]]) -> None:
+        menu = QMenu(self.button)
+        for text, slot in actions.items():
+            menu.addAction(text, slot)
+        self.button.setMenu(menu)
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
 
     def value(self) -> Any:
         """Text of the path; with `many` a list of texts."""

@@ -215,11 +215,7 @@ class MetricPlot(QFrame):
 
         self._plot.setBackground(theme.colour("panel"))
         for side, text in zip(("bottom", "left"), self._axes, strict=True):
-            axis = self._plot.getAxis(side)
-            axis.setPen(theme.colour("strong_border"))
-            axis.setTextPen(theme.colour("muted"))
-            axis.setLabel(text, color=theme.colour("muted").name())
-            axis.enableAutoSIPrefix(False)
+            colour_axis(self._plot.getAxis(side), text)
         self._plot.showGrid(x=True, y=True, alpha=0.15)
         legend = self._plot.plotItem.legend
         if legend is not None:
@@ -255,6 +251,16 @@ class MetricPlot(QFrame):
             write_text(Path(chosen), self.csv_text())
         except AppError as err:
             show_error(self, err)
+
+
+def colour_axis(axis: Any, text: str) -> None:
+    """Colours and label of an axis of pyqtgraph. Its numbers stay as they are, without prefixes or factors."""
+    axis.setPen(theme.colour("strong_border"))
+    axis.setTextPen(theme.colour("muted"))
+    axis.setLabel(text, color=theme.colour("muted").name())
+    axis.showLabel(False)  # with a label in sight, forbidding prefixes would first apply the one of this range
+    axis.enableAutoSIPrefix(False)
+    axis.showLabel(True)
 
 
 class _Library(QObject):

@@ -6,7 +6,7 @@ is the tab's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,24 @@ class ParamsForm(QWidget):
             part.setSizePolicy(policy)
             part.hide()
 
+    def put_in_place(self, key: str, widget: QWidget, stops: Sequence[QWidget]) -> None:
+        """Show `widget` below the label of a field instead of its editor, which goes on holding the value.
+
+        `stops` are the parts of the widget that the Tab key visits, in their order.
+        """
+        row = self.rows[key]
+        self.hide_row(key)
+        row.label.show()
+        row.label.setBuddy(stops[0])
+        for grid in self.findChildren(QGridLayout):
+            at = grid.indexOf(row.editor)
+            if at >= 0:
+                grid.addWidget(widget, grid.getItemPosition(at)[0], 0, 1, 2)  # type: ignore[index]
+        before: QWidget = row.editor
+        for stop in stops:
+            self.setTabOrder(before, stop)
+            before = stop
+
     def _changed(self, key: str) -> None:
         row = self.rows[key]
         changed = not row.hidden and not row.spec.required and not same(self.raw(key), row.spec.default)
@@ -235,7 +253,7 @@ def make_editor(spec: FieldSpec) -> QWidget:
 def _placeholder(spec: FieldSpec) -> str:
     if spec.kind == "paths":
         return "Drop a folder or files here"
-    words = {"folder": "Choose a folder", "save": "Choose a file name"}
+    words = {"folder": "Choose a folder", "save": "Choose a file name", "either": "Drop a folder or a file here"}
     return words.get(spec.ui.get("dialog", ""), "Drop a file here")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from core.errors import InputError
 from core.io.cs import open_cs
 
 Progress = Callable[[float, float], None]
+_PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
 
 
 @dataclass(eq=False)
@@ -35,6 +37,8 @@ def run(
 ) -> Conversion:
     """Convert the chosen datasets, or the first `limit` rows; `progress(done, total)` may raise to stop.
 
+    With a limit only the partners of these rows are read from the passthrough files, so `joined` does not know how
+    many of their rows are not needed.
     `InputError` when there is nothing to convert, or when rows have no partner in a passthrough file and
     `drop_unmatched` does not say to leave them out.
     """
@@ -54,34 +58,52 @@ def run(
     matched = np.ones(main.n, bool)
     joined = []
     for file in files[1:]:
-        other = read_particles(file, None, step)
+        other = read_particles(file, None, step, () if limit is None else _keys(main))
         counts, found = join(main, chosen.main, other, file.path)
         joined.append(counts)
         matched &= found
         done += file.n
-    if progress is not None:
-        progress(total, total)
     warnings = _of_uids(main)
+    warnings += [f"{one.path.name} has {one.ignored}, which was not used." for one in joined if one.ignored]
+    step(0, total)
     if not matched.all():
-        main = _without(main, matched, chosen, drop_unmatched)
+        main = _without(main, matched, chosen, drop_unmatched, main.n < rows)
         warnings.append(f"{int((~matched).sum())} particles have no partner in a passthrough file and were left out.")
-    tables = convert(main, options)
+    tables = convert(main, options, lambda: step(0, total))
     tables.warnings[:0] = warnings
     return Conversion(tables, joined, rows)
+
+
+def check(tables: Tables, main: Path) -> None:
+    """`InputError` when the tables of `main` hold nothing that RELION could use as particles."""
+    if not tables.n:
+        raise InputError(f"No particle of {main} can be written.", "Look at its job in CryoSPARC.", main)
+    if not any(label in tables.particles for label in _PARTICLES):
+        raise InputError(
+            f"{main} holds neither images nor positions nor alignments of particles.",
+            "Choose a dataset of particles, or add its passthrough file.",
+            main,
+        )
+
+
+def _keys(main: Particles) -> list[np.ndarray]:
+    """The sets of uids by which other files can be joined."""
+    return [main.numbers[name] for name in ("uid", "source_uid") if name in main] or [np.empty(0, np.uint64)]
 
 
 def _of_uids(main: Particles) -> list[str]:
     if "uid" not in main:
         return []
-    twice = main.n - len(np.unique(main.numbers["uid"]))
+    uids = np.sort(main.numbers["uid"])
+    twice = int((uids[1:] == uids[:-1]).sum())
     return [f"{twice} uids stand twice in the dataset; every row is written."] if twice else []
 
 
-def _without(main: Particles, matched: np.ndarray, chosen: Chosen, drop_unmatched: bool) -> Particles:
+def _without(main: Particles, matched: np.ndarray, chosen: Chosen, drop_unmatched: bool, part: bool) -> Particles:
     missing = int((~matched).sum())
     if not drop_unmatched:
         raise InputError(
-            f"{missing} of {main.n} particles of {chosen.main.name} have no partner in "
+            f"{missing} of {'the first ' if part else ''}{main.n} particles of {chosen.main.name} have no partner in "
             f"{', '.join(path.name for path in chosen.others)}.",
             "Choose the passthrough file of the same job, or leave these particles out with --drop-unmatched.",
             chosen.main,

@@ -100,7 +100,8 @@ def _main_of(folder: Path) -> tuple[Path, str]:
     if len(by_series) == 1:
         series = sorted(next(iter(by_series.values())))
         number, file = series[-1]
-        return file, f"{file.name}: the last of {len(series)} iterations (number {number})"
+        which = f"the last of {len(series)} iterations" if len(series) > 1 else "the only iteration"
+        return file, f"{file.name}: {which} (number {number})"
     if by_series:
         raise _ambiguous(folder, [max(series)[1] for series in by_series.values()])
     named = [f for f in mine if "particle" in f.name.lower()]

@@ -7,7 +7,7 @@ business, conversion to RELION tables.py's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +53,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
 }
 # what an alignment brings; `pose`: rotation vector (n, 3) rad, or one angle (n,) rad in two dimensions
 ALIGNED = ("pose", "shift", "psize_A", "split", "class", "class_posterior")
+_SEARCHED_ROWS = 1 << 14  # at a time, where only some rows are wanted
 _CLASS = re.compile(r"^alignments_class_(\d+)/class_posterior$")
 KINDS = ("alignments3D", "alignments3D_multi", "alignments_class", "alignments2D")  # the first that is there counts
 
@@ -89,9 +90,16 @@ def read_particles(
     path: CsFile | str,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    only: Sequence[np.ndarray] = (),
 ) -> Particles:
-    """All particles of a dataset, or the first `limit`; `progress(rows done, rows in all)` between blocks of rows."""
+    """All particles of a dataset, or the first `limit`; `progress(rows done, rows in all)` between blocks of rows.
+
+    With `only`, sets of uids, just the rows whose uid stands in one of them (`limit` does not count then);
+    reading ends as soon as the first set has been met whole.
+    """
     file = path if isinstance(path, CsFile) else open_cs(path)
+    if only:
+        return _read_only(file, only, progress)
     n = file.n if limit is None else min(limit, file.n)
     plan = _Plan(file)
     found = Particles(n, alignment=plan.kind, classes=len(plan.classes))
@@ -99,8 +107,6 @@ def read_particles(
     found.texts = {name: Names(coder.values, np.empty(n, np.int32)) for name, coder in coders.items()}
     first = 0
     for block in read_blocks(file, plan.wanted.__contains__, min(BLOCK_ROWS, max(n, 1))):
-        if first >= n:
-            break
         if progress is not None:
             progress(first, n)
         size = min(len(next(iter(block.values()))) if block else 0, n - first)
@@ -113,8 +119,44 @@ def read_particles(
         for name, column in plan.texts.items():
             found.texts[name].which[part] = coders[name].encode(block[column][:size])
         first += size
+        if first >= n:
+            break
     if not n:
         found.numbers = {name: np.empty(0, file.dtype[column].base) for name, column in plan.numbers.items()}
+    return found
+
+
+def _read_only(file: CsFile, only: Sequence[np.ndarray], progress: Callable[[int, int], None] | None) -> Particles:
+    """The rows of some uids; no more than one block of the file is held beside them."""
+    plan, wanted, missing = _Plan(file), np.unique(np.concatenate(only)), np.unique(only[0])
+    found = Particles(0, alignment=plan.kind, classes=len(plan.classes))
+    if "uid" not in plan.numbers or not len(wanted):
+        return found
+    coders = {name: _Coder() for name in plan.texts}
+    numbers: dict[str, list[np.ndarray]] = {}
+    texts: dict[str, list[np.ndarray]] = {name: [] for name in coders}
+    first = 0
+    for block in read_blocks(file, plan.wanted.__contains__, _SEARCHED_ROWS):
+        if progress is not None:
+            progress(first, file.n)
+        uids = block[plan.numbers["uid"]]
+        first += len(uids)
+        rows = np.flatnonzero(wanted[np.searchsorted(wanted[:-1], uids)] == uids)
+        if not len(rows):
+            continue
+        taken = {name: values[rows] for name, values in block.items()}
+        found.n += len(rows)
+        for name, values in plan.numbers_of(taken, len(rows)):
+            numbers.setdefault(name, []).append(values.astype(values.dtype.newbyteorder("="), copy=False))
+        for name, column in plan.texts.items():
+            texts[name].append(coders[name].encode(taken[column]))
+        missing = missing[~np.isin(missing, uids[rows])]
+        if not len(missing):
+            break
+    found.numbers = {name: np.concatenate(parts) for name, parts in numbers.items()}
+    found.texts = {name: Names(coders[name].values, np.concatenate(parts)) for name, parts in texts.items() if parts}
+    if not found.n:
+        found.numbers["uid"] = np.empty(0, wanted.dtype)
     return found
 
 

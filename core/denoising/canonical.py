@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 import scipy.ndimage as ndi
 
+from core.denoising.hot_pixels import without_hot_pixels
 from core.physics.fourier import fourier_resample
 
 CANONICAL_DIAMETER = 32.0  # px; smaller particles stay at their own size
@@ -65,8 +66,10 @@ class SmoothField:
 def background(image: np.ndarray, diameter_px: float) -> SmoothField:
     """Smooth background of a float32 (h, w) image: Gaussian of 1.5 particle diameters, reflected at the border.
 
-    Computed on block means, because nothing finer than an eighth of sigma survives the Gaussian.
+    Computed on block means, because nothing finer than an eighth of sigma survives the Gaussian; without hot pixels,
+    one of which could lift it for particle diameters around.
     """
+    image = without_hot_pixels(image)
     sigma = BACKGROUND_DIAMETERS * diameter_px
     factor = max(1, int(sigma // 8))
     small = ndi.gaussian_filter(_block_mean(image, factor), sigma / factor, mode="reflect")

@@ -21,7 +21,9 @@ from core.denoising.diffusion import PRESETS, Schedule
 from core.denoising.halves import Halves, match_halves
 from core.denoising.pairs import CROP, PairMaker, Recipe, library_spectrum, shape_to
 from core.errors import InputError, ParamError
-from core.images.source import list_micrographs, open_source
+from core.images.position_check import position_doubts
+from core.images.single import Warn, open_single
+from core.images.source import list_micrographs
 from core.io.atomic import write_json
 from core.io.coordinates import match_names, no_match_error, read_noise_boxes, read_particles
 from core.io.mrc import MrcStackWriter
@@ -71,8 +73,11 @@ def schedule_of(params: Any) -> Schedule:
     return Schedule(params.beta, params.steps, params.start)
 
 
-def gather(params: Any) -> Source:
-    """Read positions, match them to the micrographs, decide every crop; raises AppError in one sentence."""
+def gather(params: Any, warn: Warn) -> Source:
+    """Read positions, match them to the micrographs, decide every crop; raises AppError in one sentence.
+
+    `warn` hears what is odd about the files of micrographs.
+    """
     schedule_of(params)
     micrographs = list_micrographs(params.micrographs)
     names = micrograph_names(micrographs)
@@ -85,14 +90,11 @@ def gather(params: Any) -> Source:
     ):
         if not any(len(xy) for xy in found.values()):
             raise no_match_error(path, wanted, micrographs)
+    doubts = position_doubts(matched[0], params.particles.name).sentences
     used = [m for m in micrographs if len(matched[0][m]) or len(matched[1][m])]
-    sources = {m: open_source(m) for m in used}
-    stack = next((m for m, s in sources.items() if s.n > 1), None)
-    if stack is not None:
-        raise InputError(
-            f"{stack} is a stack of images, not a micrograph.", "Average movies first (motion correction).", stack
-        )
+    sources = {m: open_single(m, warn) for m in used}
     pixel_size, warnings = _common_pixel_size(sources, params.pixel_size)
+    warnings += doubts
     unused = _unused_schedule(params)
     if unused:
         warnings.append(f"--{', --'.join(unused)} have no effect with --preset {params.preset}.")

@@ -22,7 +22,8 @@ from core.denoising.canonical import Canonical, fine_sigma, to_canonical
 from core.denoising.collect import MOST_CANONICAL_BYTES
 from core.denoising.pairs import CROP, UNKNOWN, Batch, PairMaker
 from core.errors import InputError, ParamError
-from core.images.source import list_micrographs, open_source
+from core.images.single import Warn, open_single, read_single
+from core.images.source import list_micrographs
 from core.io.coordinates import stem_of
 
 HALF_DOSE = 0.5  # signal over noise power of one half, over that of the whole: it has half the frames
@@ -84,13 +85,11 @@ def _by_stem(files: Sequence[Path], flag: str) -> dict[str, Path]:
 
 def _check_shapes(micrograph: Path, halves: tuple[Path, Path], pixel_size_a: float | None) -> None:
     """Halves must be the micrograph's own size and pixel size, and two files."""
-    whole = open_source(micrograph)
+    whole = open_single(micrograph)
     if halves[0] == halves[1]:
         raise ParamError(f"{halves[0]} is given as even and as odd half.", fields=("even", "odd"))
     for half in halves:
-        source = open_source(half)
-        if source.n > 1:
-            raise InputError(f"{half} is a stack of images, not a half micrograph.", "Sum its frames first.", half)
+        source = open_single(half)
         if source.shape != whole.shape:
             shapes = [f"{s.shape[1]} x {s.shape[0]}" for s in (source, whole)]
             raise InputError(f"{half} has {shapes[0]} px, its micrograph {shapes[1]}.", "Sum the frames alike.", half)
@@ -108,6 +107,7 @@ class HalfCrops:
     diameter: float  # px of the input
     micrographs: int  # that have halves: they share the room
     seed: int
+    warn: Warn | None = None  # hears what is odd about their files
     even: list[np.ndarray] = field(default_factory=list)
     odd: list[np.ndarray] = field(default_factory=list)
     sigmas: dict[str, float] = field(default_factory=dict)  # micrograph name -> noise sigma of one half, input units
@@ -121,7 +121,7 @@ class HalfCrops:
         number: int,
     ) -> None:
         """Read the two halves of one micrograph and cut random fields: particles and background as they come."""
-        pair = [to_canonical(open_source(half).read(0), self.diameter) for half in halves]
+        pair = [to_canonical(read_single(half, self.warn).image, self.diameter) for half in halves]
         patches = [np.asarray(noise(half)) for half in pair]
         if all(len(p) for p in patches):
             sigma = float(np.sqrt(np.mean([p.var() for p in patches])))

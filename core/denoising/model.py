@@ -1,6 +1,7 @@
 """A trained denoiser on disk: weights as safetensors with its facts as JSON, in the file and beside it.
 
-No code runs when a model is loaded. Files of other programs (.pth) are refused by name.
+No code runs when a model is loaded. Weights that PyTorch saved (.pth, .pt) are used when they are of this network;
+their facts are in the JSON file of the same name.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from core.denoising.blend import SHELLS, Blend
+from core.denoising.fit_weights import network_of
+from core.denoising.model_files import facts_file
 from core.denoising.parts import Gate
 from core.denoising.set_kind import GENERIC_PATH as GENERIC_PATH
 from core.denoising.unet import UNet
 from core.errors import InputError
 from core.io.atomic import atomic_path, write_json
+from core.io.checkpoint import Weights, read_weights, shown
+from core.io.json_file import read_json
 
 FORMAT = "vitreous-denoiser-2"
+MOST_FACTS = 1 << 20  # bytes of model.json
 GENERIC = "generic"  # method of a model that has seen nobody's noise: a start for trainings, not for use
 
 
@@ -99,38 +104,61 @@ def load_denoiser(path: Path, device: torch.device) -> Denoiser:
 
 def load_model(path: Path, device: torch.device) -> Denoiser:
     """Load any model of this program, generic ones too."""
+    weights = _weights(path)
+    net = network_of(path, weights.tensors)
+    values = _beside(path) if weights.metadata is None else _embedded(path, weights.metadata)
+    try:
+        facts = _facts(values)
+        if tuple(facts.widths) != net.widths:
+            raise ValueError(f"its facts are those of a network of widths {list(facts.widths)[:8]}")
+    except (ValueError, KeyError, TypeError, OverflowError) as err:
+        raise InputError(f"{path} is not a denoiser of this version ({shown(err)}).", "Train again.", path) from None
+    net.on(device).eval()
+    return Denoiser(net, facts)
+
+
+def load_network(path: Path, device: torch.device) -> UNet:
+    """The network of a model alone, as a start for a training: weights of PyTorch need no facts for that."""
+    weights = _weights(path)
+    if weights.metadata is not None:
+        return load_model(path, device).net
+    return network_of(path, weights.tensors).on(device)
+
+
+def _weights(path: Path) -> Weights:
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "Give the model.safetensors inside it.", path)
     if not path.is_file():
         raise InputError(
             f"{path} does not exist.", "Give a model.safetensors of a training, gaussian:30, or wiener.", path
         )
-    if path.suffix in (".pth", ".pt", ".ckpt"):
-        raise InputError(
-            f"{path.name} is a PyTorch file of another program.",
-            "Such files can run code when read; use a model.safetensors trained here.",
-            path,
-        )
+    return read_weights(path)
+
+
+def _embedded(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """The facts that a safetensors file of this program carries."""
     try:
-        with safe_open(path, framework="pt") as handle:
-            meta = handle.metadata() or {}
-            weights = {k: handle.get_tensor(k).float() for k in handle.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as err:
-        raise InputError(f"{path} is not a readable safetensors file ({err}).", "Train again.", path) from None
-    try:
-        if meta.get("format") != FORMAT:
+        if metadata.get("format") != FORMAT:
             raise ValueError("it was not written by this version of the program")
-        facts = _facts(json.loads(meta["facts"]))
-        net = UNet(facts.widths)
-        net.load_state_dict(weights)
-        if not all(bool(w.isfinite().all()) for w in weights.values()):
-            raise ValueError("it holds weights that are not numbers")
-    except (ValueError, KeyError, TypeError, RuntimeError) as err:
+        return dict(json.loads(metadata["facts"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as err:
+        raise InputError(f"{path} is not a denoiser of this version ({shown(err)}).", "Train again.", path) from None
+
+
+def _beside(path: Path) -> dict[str, Any]:
+    """The facts of weights that carry none: the JSON file of the same name, as a training writes it."""
+    beside, what, hint = facts_file(path), "the facts of a denoiser", "Copy the model.json of its training there."
+    try:
+        values = read_json(beside, what, hint, MOST_FACTS)
+    except FileNotFoundError:
         raise InputError(
-            f"{path} is not a denoiser of this version ({str(err).splitlines()[0]}).", "Train again.", path
+            f"{path} holds weights alone: {beside.name} beside it, with particle size and noise level, is missing.",
+            hint,
+            path,
         ) from None
-    net.on(device).eval()
-    return Denoiser(net, facts)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"{beside} does not hold the facts of a denoiser of this version.", hint, beside)
+    return values
 
 
 def _facts(values: dict[str, Any]) -> Facts:
@@ -139,6 +167,8 @@ def _facts(values: dict[str, Any]) -> Facts:
     for name in ("particle_diameter_px", "canonical_diameter", "calibration", "snr"):
         if not 0 < float(values[name]) < 1e6:
             raise ValueError(f"{name} is {values[name]}")
+    if values["sign"] not in (-1, 1):
+        raise ValueError(f"sign is {values['sign']}")
     if values["pixel_size_a"] is not None and not 0 < float(values["pixel_size_a"]) < 1e6:
         raise ValueError(f"pixel_size_a is {values['pixel_size_a']}")
     facts = Facts(**values)

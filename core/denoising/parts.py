@@ -153,7 +153,7 @@ def load_parts(path: Path) -> tuple[Parts, float, dict[str, Any]]:
         shapes = {a.shape for a in arrays.values()}
         if len(shapes) != 1 or len(shapes.pop()) != 2 or not sigma > 0 or not isinstance(made_by, dict):
             raise ValueError("its pieces do not fit together")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as err:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as err:
         raise InputError(f"{path} is not readable ({err}).", "Denoise the micrograph again.", path) from None
     return Parts(**arrays), sigma, made_by
 

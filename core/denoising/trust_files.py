@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError
+from core.io.npy import load_npy
 
 TRUST_FILE, REPORT_FILE, PICTURES = "trust.json", "report.html", "pictures"
 FORMAT = 1
@@ -78,7 +79,7 @@ def read_trust(folder: Path) -> TrustFolder:
         raise InputError(
             f"{err.filename or path} does not exist.", "Run the check again: python main.py trust.", path
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         good, facts, pictures = False, {}, ()
     if not good:
         raise InputError(
@@ -92,7 +93,7 @@ def read_trust(folder: Path) -> TrustFolder:
 def _picture(folder: Path, key: str, group: str, title: str, levels: Any) -> Picture:
     if not key.replace("_", "").isalnum():
         raise ValueError("a picture's key is a plain word")
-    image = np.load(folder / PICTURES / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+    image = load_npy(folder / PICTURES / f"{key}.npy")
     if image.ndim != 2 or image.size > MOST_PIXELS or image.dtype != np.float32:
         raise ValueError(f"{key} is no picture")
     low, high = (float(v) for v in levels)

@@ -40,6 +40,8 @@ class Pyramid:
     grey_ranges: tuple[tuple[float, float], ...] = ()  # automatic (black, white) of `levels`; () computes them
     finest: int = 0  # number of the first of `levels`
     image_shape: tuple[int, int] | None = None  # (ny, nx) of level 0; None: finest is 0
+    label: str = ""  # what the picture is where it is not simply the file's own; shown over it
+    not_finite: int = 0  # pixels of the file that were NaN or infinite, and are the median here
     preview: bool = False  # made in a hurry from a part of the file; the whole image follows
 
     def __post_init__(self) -> None:

@@ -89,7 +89,8 @@ def measure(image: np.ndarray, cancelled: Callable[[], bool] | None = None) -> N
 
 def count_not_finite(path: Path, index: int = 0, cancelled: Callable[[], bool] | None = None) -> int | None:
     """NaN and infinite values of image `index` in a plain MRC file; None when that is not known cheaply."""
-    from core.io.mrc_header import explained, read_header
+    from core.io.file_errors import explained
+    from core.io.mrc_header import read_header
 
     info = read_header(path)
     if info.dtype.kind != "f":
@@ -135,7 +136,10 @@ def _file_groups(path: Path, pyramid: Pyramid | None, cancelled: Callable[[], bo
         if info.dtype.itemsize > 1:
             rows.append(("Byte order", _order_text(info.dtype)))
         header = [("Images", str(info.shape[0])), ("Image", _shape_text(info.shape[1:]))]
-        return [("File", rows), ("Header", header)]
+        if info.first_event_frame is not None:
+            rows[-2:] = [("Format", "EER, raw movie")]
+            header[0] = ("Frames", str(info.shape[0]))
+        return [("File", rows + _notes(path)), ("Header", header)]
     return _mrc_groups(path, rows, pyramid.pixel_size_a if pyramid is not None else None)
 
 
@@ -144,7 +148,8 @@ def _mrc_groups(path: Path, rows: list[Row], pixel_in_use: float | None) -> list
 
     info = read_header(path)
     packed = ", compressed" if info.compressed else ""
-    rows += [("Format", f"MRC{packed}"), ("Values", f"{_type_text(info.dtype)} (mode {info.mode})")]
+    values = "4-bit unsigned integers" if info.packed else _type_text(info.dtype)
+    rows += [("Format", f"MRC{packed}"), ("Values", f"{values} (mode {info.mode})")]
     if info.dtype.itemsize > 1:
         rows.append(("Byte order", _order_text(info.dtype)))
     count = info.shape[0]
@@ -156,6 +161,7 @@ def _mrc_groups(path: Path, rows: list[Row], pixel_in_use: float | None) -> list
         field = (f"{side * pixel / 1e4:.3g}" for side in (info.shape[2], info.shape[1]))
         header.append(("Field", " × ".join(field) + " µm"))
     header += [(f"Label {number}", " ".join(text.split())) for number, text in enumerate(info.labels, 1) if text]
+    rows += _notes(path) + [("Read", remark) for remark in info.remarks]
     groups: list[Group] = [("File", rows), ("Header", header)]
     if info.ext_header_size:
         kind_text = bytes(info.header["exttyp"].item()).decode("latin-1").strip("\0 ") or "unknown kind"
@@ -164,6 +170,12 @@ def _mrc_groups(path: Path, rows: list[Row], pixel_in_use: float | None) -> list
         if microscope:
             groups.append(("Microscope", microscope))
     return groups
+
+
+def _notes(path: Path) -> list[Row]:
+    from core.images.source import open_source
+
+    return [("Note", note) for note in open_source(path).notes]
 
 
 def _fei_rows(info: Any, kind: str) -> list[Row]:
@@ -216,10 +228,13 @@ def _pixel_rows(path: Path | None, pyramid: Pyramid, cancelled: Callable[[], boo
         ("Maximum", number_text(numbers.maximum)),
         (f"Beyond {HOT_SIGMAS:g} σ", _pixels(numbers.hot) if numbers.hot else "none"),
     ]
+    known = None
     if path is not None and not tiff.is_tiff(path):
-        bad = count_not_finite(path, pyramid.index, cancelled)
-        if bad:
-            rows.append(("Not a number", f"{_pixels(bad)}, shown as the median"))
+        known = count_not_finite(path, pyramid.index, cancelled)
+    bad = pyramid.not_finite if known is None else known
+    if bad:
+        total = pyramid.shape[0] * pyramid.shape[1]
+        rows.append(("Not a number", f"{_pixels(bad)} of {total}, shown as the median"))
     return rows
 
 

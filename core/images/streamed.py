@@ -6,7 +6,9 @@ Everything is touched once, and memory never exceeds the pyramid and one block. 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,8 +23,10 @@ from core.images.pyramid import (
     ranges_of,
 )
 from core.images.source import ImageSource
-from core.io.mrc import LARGEST, replace_not_finite
+from core.io.finite import LARGEST, Mended, Tell, replace_not_finite
 from core.io.rows import RowLayout, open_rows
+
+log = logging.getLogger(__name__)
 
 _DEPTH = 2  # levels made of a block at once; the calls for smaller ones cost more than the memory they spare
 
@@ -34,17 +38,28 @@ def _never() -> bool:
 def load_pyramid(source: ImageSource, index: int = 0, cancelled: Callable[[], bool] | None = None) -> Pyramid:
     """Image `index` of a file with all its levels, every value finite; `Cancelled` within a block of `cancelled()`."""
     stop = cancelled or _never
+    mended: list[Mended] = []
     layout = source.rows(index)
     if layout is None:
-        image = source.read(index, stop)
+        image = source.read(index, stop, mended.append)
         if stop():
             raise Cancelled
-        return build_pyramid(image, source.pixel_size_a, source.path.name, source.n, index, stop)
-    levels = _read_levels(layout, stop)
-    return Pyramid(tuple(levels), source.pixel_size_a, source.path.name, source.n, index, ranges_of(levels, stop))
+        pyramid = build_pyramid(image, source.pixel_size_a, source.path.name, source.n, index, stop)
+        return replace(pyramid, not_finite=_told(mended), label=source.label)
+    levels = _read_levels(layout, stop, mended.append)
+    bad = _told(mended)
+    name, grey = source.path.name, ranges_of(levels, stop)
+    return Pyramid(tuple(levels), source.pixel_size_a, name, source.n, index, grey, not_finite=bad, label=source.label)
 
 
-def _read_levels(layout: RowLayout, stop: Callable[[], bool]) -> list[np.ndarray]:
+def _told(mended: list[Mended]) -> int:
+    """How many pixels were not finite; the log hears of it."""
+    for one in mended:
+        log.warning("%s", one.sentence)
+    return sum(one.bad for one in mended)
+
+
+def _read_levels(layout: RowLayout, stop: Callable[[], bool], tell: Tell) -> list[np.ndarray]:
     ny, nx = layout.shape
     levels = empty_levels(level_shapes(ny, nx))
     rows = layout.block_rows()
@@ -60,9 +75,10 @@ def _read_levels(layout: RowLayout, stop: Callable[[], bool]) -> list[np.ndarray
                 half = levels[number][top >> number : (top + rows) >> number]
                 halve_rows(block, half, scratch)
                 block = half
+        reader.finish()
         _halve_rest(levels, depth, stop)
     if layout.dtype.kind == "f" and not _is_sane(levels):
-        replace_not_finite(levels[0], layout.path)
+        replace_not_finite(levels[0], layout.path, tell)
         _halve_rest(levels, 0, stop)
     return levels
 

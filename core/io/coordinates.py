@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,16 +17,22 @@ import numpy as np
 from core.errors import InputError
 from core.io import box
 from core.io.atomic import write_text
-from core.io.star import Table, numbers, read_star
+from core.io.particles_star import refuse_tomography
+from core.io.star import Table, as_numbers, is_star, missing_column, numbers, read_star
+from core.io.star_paths import resolve
+from core.io.star_scan import Cancelled, Progress
 from core.io.star_write import write_star
 
 Positions = dict[str, np.ndarray]  # micrograph name as in the file -> (n, 2) float64, columns x, y
 
-_UID = re.compile(r"^\d{18,22}_")  # CryoSPARC's number before the name; a time stamp has at most 17 digits
+_UID = re.compile(r"^(?:\d{18,22}_)+")  # CryoSPARC's number before the name; a time stamp has at most 17 digits
 # Files of one micrograph: <stem>_manualpick.star (RELION), <stem>_automatch.star or .box (Gautomatch)
 _PICKS = re.compile(r"_([a-z]*pick|automatch)$", re.IGNORECASE)
 BOX_SIZES = (16, 2048)  # px, what a noise box may be
-_SUFFIXES = (".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
+_XY = ("rlnCoordinateX", "rlnCoordinateY")
+_LISTED = ("rlnMicrographName", "rlnMicrographCoordinates")
+_COLUMNS = frozenset({*_XY, *_LISTED, "vitreousBoxSize"})
+_SUFFIXES = (".eer", ".gz", ".bz2", ".mrc", ".mrcs", ".tif", ".tiff", ".star", ".txt", ".box")
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,32 @@ class NoiseBoxes:
         return sum(len(p) for p in self.positions.values())
 
 
-def read_particles(path: Path) -> Positions:
+class BadRowsError(InputError):
+    """Rows without a usable position: reading again with `skip_bad_rows` leaves them out."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How positions are read: what happens to rows without a position, and who hears of it and of the progress.
+
+    `told(sentence)` is called when rows were skipped; `progress` and `cancelled` as in read_star.
+    """
+
+    skip_bad_rows: bool = False
+    told: Callable[[str], None] | None = None
+    progress: Progress | None = None
+    cancelled: Cancelled | None = None
+
+
+def read_particles(path: Path, how: Reading = Reading()) -> Positions:
     """Particle centres of a STAR file (RELION 3.0 to 5, with or without optics table), by column name.
 
     Also reads a list of per-micrograph files (rlnMicrographCoordinates), a per-micrograph file without
     micrograph names (STAR, .box), whose positions go under the file's own name, and a folder of .box files.
+    Raises BadRowsError at text, nan or inf where a position should be, unless such rows are skipped.
     """
     path = Path(path)
-    found = _read_positions(path)
+    found = _read_positions(path, how)
     if not any(len(xy) for xy in found.values()):
         what = "folder has only empty files" if path.is_dir() else "file is empty" if box.is_box(path) else ""
         raise InputError(
@@ -60,46 +84,77 @@ def read_particles(path: Path) -> Positions:
     return found
 
 
-def _read_positions(path: Path) -> Positions:
+def _read_positions(path: Path, how: Reading) -> Positions:
     if path.is_dir() or box.is_box(path):
         return {name: boxes.centres for name, boxes in box.read_boxes(path).items()}
-    tables = read_star(path)
-    for table in tables.values():
-        if "rlnCoordinateX" in table and "rlnCoordinateY" in table:
-            return _by_micrograph(table, path)
-    for table in tables.values():
-        if "rlnMicrographCoordinates" in table and "rlnMicrographName" in table:
-            return _read_listed(table, path)
-    raise InputError(
-        f"{path} has no table with _rlnCoordinateX and _rlnCoordinateY.",
-        "Choose the STAR file of a picking or extraction job.",
-        path,
-    )
+    return _positions(_read_tables(path, how), path, how)
 
 
-def _by_micrograph(table: Table, path: Path) -> Positions:
-    xy = np.stack([numbers(table, "rlnCoordinateX", path), numbers(table, "rlnCoordinateY", path)], axis=1)
-    far = np.flatnonzero(box.is_far(xy))
-    if far.size:
-        x, y = xy[far[0]]
-        raise InputError(
-            f"{path}: row {far[0] + 1} has a position ({x:g}, {y:g}) px that lies outside of every micrograph.",
-            "Positions are in pixels of the micrograph.",
+def _read_tables(path: Path, how: Reading) -> dict[str, Table]:
+    return read_star(path, _COLUMNS, progress=how.progress, cancelled=how.cancelled)
+
+
+def _positions(tables: Mapping[str, Table], path: Path, how: Reading) -> Positions:
+    for table in tables.values():
+        if all(name in table for name in _XY):
+            return _by_micrograph(table, path, how)
+    for table in tables.values():
+        if all(name in table for name in _LISTED):
+            return _read_listed(table, path, how)
+    table = max(tables.values(), key=lambda t: (len(t.lines), len(t.names)))
+    refuse_tomography(table, path)
+    raise missing_column(path, _XY, table, "Choose the STAR file of a picking or extraction job.")
+
+
+def _by_micrograph(table: Table, path: Path, how: Reading) -> Positions:
+    refuse_tomography(table, path)
+    xy = np.stack([as_numbers(table[name]) for name in _XY], axis=1)
+    finite = np.isfinite(xy).all(axis=1)
+    far = finite & box.is_far(xy)
+    bad = np.flatnonzero(far | ~finite)
+    if bad.size and (not how.skip_bad_rows or bad.size == len(xy)):
+        raise _bad_row(table, path, xy, bad, bool(far[bad[0]]))
+    names = table.get("rlnMicrographName")
+    if bad.size:
+        if how.told is not None:
+            count = "1 row" if bad.size == 1 else f"{bad.size} rows"
+            how.told(f"{count} without a position skipped in {path.name} (the first is line {table.lines[bad[0]]}).")
+        good = np.delete(np.arange(len(xy)), bad)
+        xy, names = xy[good], names[good] if names is not None else None
+    if names is None:
+        return {path.name: xy}
+    index: dict[str, int] = {}
+    which = np.fromiter((index.setdefault(str(name), len(index)) for name in names), np.int64, len(xy))
+    order = np.argsort(which, kind="stable")
+    parts = np.split(xy[order], np.cumsum(np.bincount(which, minlength=len(index)))[:-1])
+    return dict(zip(index, parts, strict=True)) if index else {}
+
+
+def _bad_row(table: Table, path: Path, xy: np.ndarray, bad: np.ndarray, far: bool) -> BadRowsError:
+    """The sentence for the first row without a usable position."""
+    row = int(bad[0])
+    more = f" {bad.size} of {len(xy)} rows are like that." if bad.size > 1 else ""
+    where = f"{path}, line {table.lines[row]}"
+    if far:
+        x, y = xy[row]
+        return BadRowsError(
+            f"{path}: row {row + 1} (line {table.lines[row]}) has a position ({x:g}, {y:g}) px that lies outside of "
+            f"every micrograph.{more}",
+            "Positions are in pixels of the micrograph: correct or delete the row.",
             path,
         )
-    if "rlnMicrographName" not in table:
-        return {path.name: xy}
-    names = table["rlnMicrographName"].astype(str)
-    return {str(name): xy[names == name] for name in dict.fromkeys(names)}
+    name = next(n for n, value in zip(_XY, xy[row], strict=True) if not math.isfinite(value))
+    shown = f"{table[name][row]!s:.40}"
+    return BadRowsError(f"{where}: '{shown}' in _{name} is no number.{more}", "Correct or delete the row.", path)
 
 
-def _read_listed(table: Table, path: Path) -> Positions:
+def _read_listed(table: Table, path: Path, how: Reading) -> Positions:
     found: Positions = {}
-    for name, listed in zip(table["rlnMicrographName"], table["rlnMicrographCoordinates"], strict=True):
-        places = [parent / str(listed) for parent in path.resolve().parents]
-        file = next((p for p in places if p.is_file()), None)
-        if file is not None:
-            found[str(name)] = np.concatenate([np.empty((0, 2)), *_read_positions(file).values()])
+    for name, listed in zip(*(table[column] for column in _LISTED), strict=True):
+        file = resolve(str(listed), path.resolve())
+        if file.is_file():
+            rows = _read_positions(file, Reading(how.skip_bad_rows, how.told, None, how.cancelled))
+            found[str(name)] = np.concatenate([np.empty((0, 2)), *rows.values()])
     if not found:
         raise InputError(
             f"{path} lists coordinate files, but none of them was found.",
@@ -198,21 +253,22 @@ def no_match_error(path: Path, positions: Mapping[str, np.ndarray], micrographs:
     )
 
 
-def read_noise_boxes(path: Path) -> NoiseBoxes:
+def read_noise_boxes(path: Path, how: Reading = Reading()) -> NoiseBoxes:
     """Read noise boxes: `name x y` lines (.txt), a STAR table with an optional box-size column, .box or a folder."""
     path = Path(path)
     if path.is_dir() or (box.is_box(path) and path.is_file()):
         return _read_boxes(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist.", "Pick noise on Home first, or choose its file.", path)
-    if path.suffix.lower() == ".star":
-        table = next((t for t in read_star(path).values() if "rlnCoordinateX" in t), None)
-        positions = read_particles(path)
-        size = None
-        if table is not None and "vitreousBoxSize" in table:
-            size = _box_size(numbers(table, "vitreousBoxSize", path), path)
-        return NoiseBoxes(positions, size)
-    return NoiseBoxes(_read_text(path))
+    if not is_star(path):
+        return NoiseBoxes(_read_text(path))
+    tables = _read_tables(path, how)
+    positions = _positions(tables, path, how)
+    if not any(len(xy) for xy in positions.values()):
+        raise InputError(f"{path} holds no positions: its table has no rows.", "Choose another file.", path)
+    table = next((t for t in tables.values() if "vitreousBoxSize" in t and "rlnCoordinateX" in t), None)
+    size = _box_size(numbers(table, "vitreousBoxSize", path), path) if table is not None else None
+    return NoiseBoxes(positions, size)
 
 
 def _box_size(values: np.ndarray, path: Path, where: str = "row of _vitreousBoxSize") -> int:

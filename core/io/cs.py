@@ -30,6 +30,7 @@ BLOCK_ROWS = 1 << 16
 _BLOCK_BYTES = 64 << 20
 _MOST_HEADER = 1_000_000  # characters of an .npy header: 20 classes need 14 000, numpy's own limit is 10 000
 _MOST_JSON = 16 << 20
+_MOST_ROWS = 1 << 40
 _LZ4_RATIO = 255  # an LZ4 block cannot grow more than this
 _HINT = "Choose a .cs file with particles, as CryoSPARC wrote it."
 
@@ -165,9 +166,9 @@ def _open_csdat(path: Path, stream: BinaryIO) -> CsFile:
         n, fields, packed = header["length"], header["dtype"], header["compressed_fields"]
         dtype = np.dtype([_csdat_field(*entry) for entry in fields])
         compressed = frozenset(packed)
-    except (ValueError, KeyError, TypeError, RecursionError, MemoryError, SyntaxError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError, SyntaxError):
         raise damaged from None
-    if not isinstance(n, int) or isinstance(n, bool) or n < 0 or not dtype.names:
+    if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < _MOST_ROWS or not dtype.names:
         raise damaged
     return CsFile(path, n, dtype, True, stream.tell(), compressed)
 

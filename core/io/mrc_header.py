@@ -1,16 +1,12 @@
 """The header of an MRC file: what it says, in any byte order, plain or compressed.
 
-Follows MRC2014 and copes with what breaks it: no MAP stamp, wrong machine stamp, IMOD's unsigned bytes,
-float16 (mode 12). Pixels are read in mrc.py and written in mrc_write.py.
+Follows MRC2014 and copes with what breaks it: no MAP stamp, wrong machine stamp, IMOD's unsigned bytes and packed
+4-bit pixels, float16 (mode 12). Damage is told in mrc_checks.py; pixels are read in mrc.py and written in mrc_write.py.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import zlib
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -18,25 +14,26 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
-from core.errors import AppError, InputError, ResourceError
+from core.errors import InputError
+from core.io.compressed import Unpacked, kind_of, most_inside
+from core.io.file_errors import explained
+from core.io.mrc_checks import DTYPES, HEADER_BYTES, REFUSED, interpret
+from core.io.rows import row_bytes
 
-HEADER_BYTES = 1024
-_DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-_REFUSED = {
-    3: "complex integers (mode 3), a Fourier transform",
-    4: "complex numbers (mode 4), a Fourier transform",
-    101: "packed 4-bit numbers (mode 101)",
-}
+_PIECE_BYTES = 1 << 20
 _IMOD_STAMP = 1146047817
-_MAX_SIDE = 1 << 20
-
-# The damage a reader of compressed or cut files meets, beyond OSError.
-_DECODE_ERRORS = (EOFError, zlib.error)
+_SIGNED, _HALF_WIDTH = 1, 16  # IMOD's flags: bytes are signed; a byte holds two pixels and nx counts bytes
+_LEAST_A, _MOST_A = 1e-3, 1e5  # pixel sizes beyond these are damage
+_OURS = "Vitreous"  # begins our labels: we write no pixel size when none is known
+_DEFAULT_A = 1.0  # what many programs write when they do not know it
 
 
 @dataclass(frozen=True)
 class MrcInfo:
-    """What the header of an MRC file says. `shape` is always (n, ny, nx)."""
+    """What the header of an MRC file says. `shape` is always (n, ny, nx).
+
+    `notes`: what is odd about the file, for every reader to hear. `remarks`: how its header was understood.
+    """
 
     path: Path
     shape: tuple[int, int, int]
@@ -47,6 +44,9 @@ class MrcInfo:
     ext_header_size: int
     compressed: bool
     labels: tuple[str, ...] = ()
+    packed: bool = False  # two pixels in a byte of `dtype`
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     header: np.ndarray = field(default_factory=lambda: np.zeros((), HEADER_DTYPE), repr=False, compare=False)
 
     @property
@@ -57,119 +57,60 @@ class MrcInfo:
     @property
     def image_bytes(self) -> int:
         """Bytes of one image (one section)."""
-        return self.shape[1] * self.shape[2] * self.dtype.itemsize
+        return self.shape[1] * row_bytes(self.shape[2], self.dtype, self.packed)
+
+    @property
+    def needed_bytes(self) -> int:
+        """Bytes of the whole file, decompressed, as the header promises them."""
+        return self.data_offset + self.shape[0] * self.image_bytes
 
 
 def opener_of(path: Path) -> Callable[[], BinaryIO] | None:
     """How to open a compressed file; None for a plain one. Decided by content: suffixes lie."""
-    with path.open("rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return lambda: cast(BinaryIO, gzip.open(path, "rb"))
-    if magic == b"BZh":
-        return lambda: cast(BinaryIO, bz2.open(path, "rb"))
-    return None
+    return _opener(path, kind_of(path))
 
 
-@contextmanager
-def explained(path: Path):
-    """Turn what the operating system and the decompressors raise into one sentence about `path`."""
-    try:
-        yield
-    except AppError:
-        raise
-    except FileNotFoundError as exc:
-        raise InputError(f"{path} does not exist.", "Check the name and the folder.", path) from exc
-    except IsADirectoryError as exc:
-        raise InputError(f"{path} is a folder, not an MRC file.", "Choose a file.", path) from exc
-    except PermissionError as exc:
-        raise InputError(f"{path} may not be read.", "Check its permissions.", path) from exc
-    except MemoryError as exc:
-        raise ResourceError(f"{path} does not fit into memory.", "Close other programs.") from exc
-    except (OSError, *_DECODE_ERRORS) as exc:
-        raise InputError(f"{path} is damaged: {exc}.", "Copy it again from its source.", path) from exc
-
-
-def _plausible(header: np.ndarray) -> bool:
-    sides = (int(header["nx"]), int(header["ny"]), int(header["nz"]))
-    known = int(header["mode"]) in _DTYPES or int(header["mode"]) in _REFUSED
-    return known and all(0 < side <= _MAX_SIDE for side in sides) and 0 <= int(header["nsymbt"]) < 1 << 31
-
-
-def _interpret(raw: bytes, path: Path) -> np.ndarray:
-    """The header in its own byte order; InputError when the bytes cannot be one."""
-    if len(raw) < HEADER_BYTES:
-        reason = "is empty" if not raw else "is too short to be an MRC file"
-        raise InputError(f"{path} {reason}.", "Choose another file.", path)
-    stamped = HEADER_DTYPE.newbyteorder(">" if raw[212:213] == b"\x11" else "<")
-    # Machine stamps are wrong in the wild: believe the stamp first, the numbers if it makes no sense.
-    for dtype in (stamped, stamped.newbyteorder()):
-        header = np.frombuffer(raw, dtype)[0]
-        if _plausible(header):
-            return header
-    if raw[208:211] == b"MAP":
-        header = np.frombuffer(raw, stamped)[0]
-        raise InputError(
-            f"{path} has an MRC header that makes no sense (mode {int(header['mode'])}, "
-            f"{int(header['nx'])} x {int(header['ny'])} x {int(header['nz'])}).",
-            "Convert it again with the program that wrote it.",
-            path,
-        )
-    raise InputError(f"{path} is not an MRC file.", "Choose .mrc, .mrcs or .tif micrographs.", path)
-
-
-def _dtype_of(header: np.ndarray, raw: bytes, path: Path) -> np.dtype[Any]:
-    mode = int(header["mode"])
-    if mode in _REFUSED:
-        raise InputError(
-            f"{path} holds {_REFUSED[mode]}, which is no micrograph.",
-            "Convert it to mode 2 (float32).",
-            path,
-        )
-    order = "<" if header.dtype["nx"].newbyteorder("<") == header.dtype["nx"] else ">"
-    dtype = np.dtype(_DTYPES[mode]).newbyteorder(order)
-    if mode == 0:
-        stamp = np.frombuffer(raw, np.dtype("i4").newbyteorder(order), 2, offset=152)
-        imod_unsigned = int(stamp[0]) == _IMOD_STAMP and not int(stamp[1]) & 1
-        # Files older than MRC2014 carry unsigned bytes without a flag; their statistics give them away.
-        if imod_unsigned or (float(header["dmin"]) >= 0 and 127 < float(header["dmax"]) <= 255):
-            dtype = np.dtype("u1")
-    return dtype
-
-
-def _pixel_size(header: np.ndarray) -> float | None:
-    """Angstrom per pixel along x, or None when the header does not say."""
-    intervals = int(header["mx"])
-    length = float(header["cella"]["x"])
-    if intervals <= 0 or not np.isfinite(length) or length <= 0:
-        return None
-    return length / intervals
+def _opener(path: Path, kind: str) -> Callable[[], BinaryIO] | None:
+    return (lambda: cast(BinaryIO, Unpacked(path, kind))) if kind else None
 
 
 def read_header(path: Path | str) -> MrcInfo:
     """Read the header alone (1024 bytes, also of a compressed file); `InputError` when it is not usable."""
     path = Path(path)
     with explained(path):
-        opener = opener_of(path)
+        kind, size = kind_of(path), path.stat().st_size
+        opener = _opener(path, kind)
         with opener() if opener else path.open("rb") as stream:
             raw = stream.read(HEADER_BYTES)
-    header = _interpret(raw, path)
-    shape = (int(header["nz"]), int(header["ny"]), int(header["nx"]))
+    header, oddities = interpret(raw, path, bool(kind))
+    mode = int(header["mode"])
+    if mode in REFUSED:
+        raise InputError(
+            f"{path} holds {REFUSED[mode]}, which is no micrograph.", "Convert it to mode 2 (float32).", path
+        )
+    dtype, packed, wider, remark = _pixels(header, raw)
     count = min(max(int(header["nlabl"]), 0), 10)
     labels = tuple(bytes(label).decode("latin-1").rstrip("\0 ") for label in header["label"][:count])
+    pixel, doubt = _pixel_size(header, labels)
     named_stack = ".mrcs" in (suffix.lower() for suffix in path.suffixes[-2:])
-    return MrcInfo(
+    sections = int(header["nz"])
+    info = MrcInfo(
         path=path,
-        shape=shape,
-        mode=int(header["mode"]),
-        dtype=_dtype_of(header, raw, path),
-        pixel_size_a=_pixel_size(header),
-        is_stack=shape[0] > 1 and (int(header["ispg"]) == 0 or named_stack),
+        shape=(sections, int(header["ny"]), int(header["nx"]) * wider),
+        mode=mode,
+        dtype=dtype,
+        pixel_size_a=pixel,
+        is_stack=sections > 1 and (int(header["ispg"]) == 0 or named_stack),
         ext_header_size=int(header["nsymbt"]),
-        compressed=opener is not None,
+        compressed=bool(kind),
         labels=labels,
+        packed=packed,
+        notes=(*oddities, *_wrong_name(path, kind)),
+        remarks=tuple(text for text in (remark, doubt) if text),
         header=header,
     )
+    _check_size(info, kind, size)
+    return info
 
 
 def read_extended_header(info: MrcInfo) -> bytes:
@@ -177,5 +118,77 @@ def read_extended_header(info: MrcInfo) -> bytes:
     with explained(info.path):
         opener = opener_of(info.path)
         with opener() if opener else info.path.open("rb") as stream:
-            stream.seek(HEADER_BYTES)
-            return stream.read(info.ext_header_size)
+            stream.read(HEADER_BYTES)
+            parts, left = [], info.ext_header_size
+            while left and (part := stream.read(min(left, _PIECE_BYTES))):  # a lying header sets no memory aside
+                parts.append(part)
+                left -= len(part)
+            return b"".join(parts)
+
+
+def _pixels(header: np.ndarray, raw: bytes) -> tuple[np.dtype[Any], bool, int, str]:
+    """Type of the stored values, whether two pixels share one, pixels per column of the header, and a remark."""
+    mode = int(header["mode"])
+    order = "<" if header.dtype["nx"].newbyteorder("<") == header.dtype["nx"] else ">"
+    dtype = np.dtype(DTYPES[mode]).newbyteorder(order)
+    if mode == 101:
+        return dtype, True, 1, "4-bit pixels, two in a byte"
+    if mode != 0:
+        return dtype, False, 1, ""
+    unsigned = np.dtype("u1")
+    stamp = np.frombuffer(raw, np.dtype("i4").newbyteorder(order), 2, offset=152)
+    if int(stamp[0]) == _IMOD_STAMP:
+        flags = int(stamp[1])
+        if flags & _HALF_WIDTH and not flags & _SIGNED:
+            return unsigned, True, 2, "4-bit pixels, two in a byte, as the flag of IMOD says"
+        kind = "signed" if flags & _SIGNED else "unsigned"
+        return (dtype if flags & _SIGNED else unsigned), False, 1, f"bytes read as {kind}, as the flag of IMOD says"
+    low, high = float(header["dmin"]), float(header["dmax"])
+    # Files older than MRC2014 carry unsigned bytes without a flag; their statistics give them away.
+    if low >= 0 and 127 < high <= 255:
+        return unsigned, False, 1, f"bytes read as unsigned, because the header tells a maximum of {high:g}"
+    why = f"because the header tells a minimum of {low:g}" if -128 <= low < 0 else "as MRC2014 has them"
+    return dtype, False, 1, f"bytes read as signed, {why}"
+
+
+def _pixel_size(header: np.ndarray, labels: tuple[str, ...]) -> tuple[float | None, str]:
+    """Angstrom per pixel along x, or None when the header does not say; and why it is not believed.
+
+    Exactly 1 is what many programs write when they do not know it; only our own label vouches for it.
+    """
+    intervals = int(header["mx"])
+    length = float(header["cella"]["x"])
+    if intervals <= 0 or not np.isfinite(length) or not _LEAST_A <= length / intervals <= _MOST_A:
+        return None, ""
+    pixel = length / intervals
+    if pixel == _DEFAULT_A and not any(label.startswith(_OURS) for label in labels):
+        return None, "a pixel size of exactly 1 Å is what programs write when they do not know it: taken as unknown"
+    return pixel, ""
+
+
+def _wrong_name(path: Path, kind: str) -> list[str]:
+    named = {".gz": "gzip", ".bz2": "bzip2"}.get(path.suffix.lower(), "")
+    if kind == named:
+        return []
+    return [f"it is {f'compressed ({kind})' if kind else 'not compressed'}, whatever its name says"]
+
+
+def _check_size(info: MrcInfo, kind: str, size: int) -> None:
+    """What the header claims, held against the file before any memory is asked for."""
+    most = most_inside(kind, size) if kind else size
+    if most is None:
+        return
+    if info.data_offset > most:
+        raise InputError(
+            f"{info.path}: its header claims an extended header of {info.ext_header_size} bytes, and the file "
+            f"has {size}: damaged header, or cut short.",
+            "Copy it again from its source.",
+            info.path,
+        )
+    if kind and info.needed_bytes > most:
+        raise InputError(
+            f"{info.path}: its header claims {info.needed_bytes} bytes, more than a compressed file of {size} bytes "
+            "can hold: damaged header, or cut short.",
+            "Copy it again from its source.",
+            info.path,
+        )

@@ -15,13 +15,19 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from core.errors import InputError
-from core.io.mrc_header import explained
+from core.io.compressed import SLACK_BYTES
+from core.io.file_errors import explained
 
 BLOCK_BYTES = 1 << 20  # of float32: about what a core's own cache holds; half a millisecond, when plain
 
 _HALF_SHIFT = 13  # float16 keeps 10 of the 23 bits of a float32 mantissa
 _HALF_MASK = np.int32(-0x70002000)  # sign, 5 bits of exponent, 10 of mantissa, each where float32 wants it
 _HALF_SCALE = np.float32(2.0**112)  # the two exponents count from 15 and from 127
+
+
+def row_bytes(nx: int, dtype: np.dtype[Any], packed: bool) -> int:
+    """Bytes that `nx` pixels take."""
+    return (nx + 1) // 2 if packed else nx * dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class RowLayout:
     dtype: np.dtype[Any]
     shape: tuple[int, int]
     opener: Callable[[], BinaryIO] | None = None  # of a compressed file: offset counts decompressed bytes
+    packed: bool = False  # two pixels of 4 bits in a byte, the low half first; every row begins a byte
 
     @property
     def seekable(self) -> bool:
@@ -40,9 +47,14 @@ class RowLayout:
         return self.opener is None
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in the file, decompressed."""
+        return row_bytes(self.shape[1], self.dtype, self.packed)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the image in the file, decompressed."""
-        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+        return self.shape[0] * self.row_bytes
 
     def block_rows(self) -> int:
         """How many rows are worth reading at once: a power of two."""
@@ -56,7 +68,7 @@ class RowReader:
     def __init__(self, layout: RowLayout, stream: Any) -> None:
         self._layout, self._stream = layout, stream
         self._place = 0  # byte the stream is at
-        self._row_bytes = layout.shape[1] * layout.dtype.itemsize
+        self._row_bytes = layout.row_bytes
         self._direct = layout.dtype == np.dtype(np.float32)
         self._scratch = np.empty(0, layout.dtype)
 
@@ -67,7 +79,7 @@ class RowReader:
         self._convert(raw, out)
 
     def read_raw(self, top: int, out: np.ndarray) -> None:
-        """The same into an array of the file's own type."""
+        """The same into an array of the file's own type; of packed pixels the bytes (count, row_bytes)."""
         self._go_to(self._layout.offset + top * self._row_bytes)
         self._fill(out.reshape(-1).view(np.uint8).data)
 
@@ -84,13 +96,22 @@ class RowReader:
         """Where bytes of the file may go that become `out`: `out` itself when they are what it holds."""
         if self._direct:
             return out
-        if self._scratch.size < out.size:
-            self._scratch = np.empty(out.size, self._layout.dtype)
-        return self._scratch[: out.size].reshape(out.shape)
+        width = self._row_bytes // self._layout.dtype.itemsize
+        size = out.shape[0] * width
+        if self._scratch.size < size:
+            self._scratch = np.empty(size, self._layout.dtype)
+        return self._scratch[:size].reshape(-1, width)
 
     def _convert(self, raw: np.ndarray, out: np.ndarray) -> None:
-        if raw is not out:
+        if self._layout.packed:
+            unpack(raw, out)
+        elif raw is not out:
             to_float32(raw.reshape(-1), out.reshape(-1))
+
+    def finish(self) -> None:
+        """After the last row: go on to the end of a compressed file where it is near, for its checksum stands there."""
+        if not self._layout.seekable:
+            self._stream.read(SLACK_BYTES)
 
     def _go_to(self, place: int) -> None:
         if place == self._place:
@@ -131,6 +152,8 @@ def read_rows(layout: RowLayout, cancelled: Callable[[], bool] | None = None) ->
             if cancelled is not None and cancelled():
                 break
             reader.read(top, image[top : top + rows])
+        else:
+            reader.finish()
     return image
 
 
@@ -150,6 +173,13 @@ def to_float32(raw: np.ndarray, out: np.ndarray) -> None:
         _half_to_float32(raw, out)
     else:
         np.copyto(out, raw, casting="same_kind" if raw.dtype.kind == "f" else "unsafe")
+
+
+def unpack(raw: np.ndarray, out: np.ndarray) -> None:
+    """Bytes (n, row_bytes) of two 4-bit pixels each, the low half first, into `out` (n, nx): values 0..15."""
+    nx = out.shape[1]
+    np.copyto(out[:, 0::2], raw[:, : (nx + 1) // 2] & 15)
+    np.copyto(out[:, 1::2], raw[:, : nx // 2] >> 4)
 
 
 def _half_to_float32(raw: np.ndarray, out: np.ndarray) -> None:

@@ -82,12 +82,17 @@ def write_selected(
 
 def _lines(path: Path) -> Iterator[tuple[str, tuple[str, ...], int, str]]:
     """Every line with the table it belongs to: block name, its columns so far, row number (-1: no row), the line."""
-    block, columns, row, loop = "", (), -1, False
+    block, columns, row, loop, seen = "", (), -1, False, set[str]()
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             for line in stream:
                 text = line.strip()
                 if text.startswith("data_"):
+                    if text in seen:
+                        raise InputError(
+                            f"{path} holds two tables named {text[:60]}.", "Keep one, or rename the other.", path
+                        )
+                    seen.add(text)
                     block, columns, row, loop = text[5:], (), -1, False
                 elif text == "loop_":
                     loop = True

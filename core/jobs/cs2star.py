@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from core.errors import InputError, ParamError
+from core.errors import ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
 from core.params import Params, ui
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _ANGLE_BINS = (48, 24)  # of rot and tilt
 _DEFOCUS_BINS = 60
-_PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
 _READING = 0.4  # share of a job's time
 
 
@@ -30,13 +29,19 @@ class Cs2StarParams(Params):
 
     project: Path = Field(
         description="CryoSPARC job folder (J24), export folder, .csg file or .cs file.",
-        json_schema_extra=ui(label="CryoSPARC job or file", dialog="open", pattern="CryoSPARC (*.cs *.csg)"),
+        json_schema_extra=ui(label="CryoSPARC job or file", dialog="either", pattern="CryoSPARC (*.cs *.csg)"),
     )
     output: Path = Field(
         description="Folder for the STAR files; every job gets its own folder class1, class2, ... in it.",
         json_schema_extra=ui(dialog="folder"),
     )
-    jobs: int = Field(1, ge=1, le=999, description="Number of jobs to convert: J24 and 3 convert J24, J25 and J26.")
+    jobs: int = Field(
+        1,
+        ge=1,
+        le=999,
+        description="Number of jobs to convert: J24 and 3 convert J24, J25 and J26.",
+        json_schema_extra=ui(label="Number of jobs"),
+    )
     micrographs_are: Literal["cryosparc", "motioncor"] = Field(
         "cryosparc",
         description="cryosparc: in RELION you use the micrographs that CryoSPARC used. motioncor: you use others of "
@@ -56,7 +61,9 @@ class Cs2StarParams(Params):
         json_schema_extra=ui(dialog="files", pattern="CryoSPARC (*.cs)"),
     )
     drop_unmatched: bool = Field(
-        False, description="Leave out particles that a passthrough file does not know, instead of stopping."
+        False,
+        description="Leave out particles that a passthrough file does not know, instead of stopping.",
+        json_schema_extra=ui(label="Leave out particles without partner"),
     )
     keep_uid: bool = Field(
         False,
@@ -116,20 +123,13 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         progress=lambda done, total: part.step(_READING * done / max(total, 1), 1, "Reading"),
     )
     tables = made.tables
-    _preview(ctx, tables)
+    _preview(ctx, tables, f"-{number + 1}" if number else "")
     if params.relion == "3.0":
         single_table.join_optics(tables)
     files, kept = outputs.variants(tables)
     if kept:
         tables.warnings.append(f"{kept} names keep CryoSPARC's number: without it two files would share a name.")
-    if not tables.n:
-        raise InputError(f"No particle of {chosen.main} can be written.", "Look at its job in CryoSPARC.", chosen.main)
-    if not any(label in tables.particles for label in _PARTICLES):
-        raise InputError(
-            f"{chosen.main} holds neither images nor positions nor alignments of particles.",
-            "Choose a dataset of particles, or add its passthrough file.",
-            chosen.main,
-        )
+    conversion.check(tables, chosen.main)
     for text in tables.warnings:
         ctx.warn(text if count == 1 else f"{label}: {text}")
     folder = params.output / job.folder
@@ -142,7 +142,6 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         chosen.main.name,
         lambda done, total: part.step(_READING + (1 - _READING) * done / max(total, 1), 1, "Writing"),
     )
-    part.step(1, 1, f"{tables.n} particles")
     return {
         "summary": report.summary(folder, tables, list(files)),
         "source": str(chosen.main),
@@ -156,16 +155,16 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
     }
 
 
-def _preview(ctx: JobContext, tables: Tables) -> None:
-    """Views on the sphere and defocus, as counts: what a look at the result needs."""
+def _preview(ctx: JobContext, tables: Tables, ending: str) -> None:
+    """Views on the sphere and defocus, as counts: what a look at the result needs. `ending` tells the jobs apart."""
     import numpy as np
 
     columns = tables.particles
     if "rlnAngleTilt" in columns:
         rot, tilt = np.asarray(columns["rlnAngleRot"]), np.asarray(columns["rlnAngleTilt"])
         counts, _, _ = np.histogram2d(tilt, rot, _ANGLE_BINS[::-1], ((0.0, 180.0), (-180.0, 180.0)))
-        ctx.preview("views", counts.astype(np.float32))
+        ctx.preview(f"views{ending}", counts.astype(np.float32))
     if "rlnDefocusU" in columns and tables.n:
         mean_um = (np.asarray(columns["rlnDefocusU"]) + np.asarray(columns["rlnDefocusV"])) / 2e4
         counts, edges = np.histogram(mean_um, _DEFOCUS_BINS)
-        ctx.preview("defocus", counts.astype(np.float32), edges_um=[round(float(e), 5) for e in edges])
+        ctx.preview(f"defocus{ending}", counts.astype(np.float32), edges_um=[round(float(e), 5) for e in edges])

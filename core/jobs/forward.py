@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.denoising.forward import Source
     from core.denoising.halves import HalfCrops
     from core.denoising.noise_notes import NoiseNotes
+    from core.images.single import Warn
 
 
 class ForwardParams(Params):
@@ -101,12 +102,14 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     """The job, with the output folder held."""
     from core.denoising import collect, forward
     from core.denoising.halves import as_manifest
+    from core.images.single import Notes
 
-    source = forward.gather(params)
+    tell = Notes(ctx.warn)
+    source = forward.gather(params, tell)
     for message in source.warnings:
         ctx.warn(message)
     (params.output / "manifest.json").unlink(missing_ok=True)  # until the last file is there, this is no set
-    collected, notes, halves = _cut_crops(params, source, ctx)
+    collected, notes, halves = _cut_crops(params, source, ctx, tell)
     paired = halves.stacks() if source.halves else {}
     for crops, path in ((collected.noise, params.noise), (collected.particles, params.particles)):
         if not crops:
@@ -165,13 +168,15 @@ def _build(params: ForwardParams, ctx: JobContext) -> dict[str, Any]:
     }
 
 
-def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[Collected, NoiseNotes, HalfCrops]:
+def _cut_crops(
+    params: ForwardParams, source: Source, ctx: JobContext, tell: Warn
+) -> tuple[Collected, NoiseNotes, HalfCrops]:
     """Stream the micrographs once: raw crops to s1 and s3, canonical crops of what is used to memory."""
     from core.denoising.canonical import cut, to_canonical
     from core.denoising.collect import Collected, by_micrograph
     from core.denoising.halves import HalfCrops
     from core.denoising.noise_notes import NoiseNotes
-    from core.images.source import open_source
+    from core.images.single import read_single
     from core.io.mrc import MrcStackWriter
 
     out, plan, pixel = params.output, source.plan, source.pixel_size
@@ -180,12 +185,12 @@ def _cut_crops(params: ForwardParams, source: Source, ctx: JobContext) -> tuple[
     s1_file = MrcStackWriter(out / "s1/particles.mrcs", len(plan.particles), source.raw_crop, source.raw_crop, pixel)
     s3_file = MrcStackWriter(out / "s3/noise.mrcs", len(plan.noise), source.noise_box, source.noise_box, pixel)
     particles, noise = by_micrograph(plan.particles), by_micrograph(plan.noise)
-    halves = HalfCrops(params.particle_diameter, max(1, len(source.halves)), params.seed)
+    halves = HalfCrops(params.particle_diameter, max(1, len(source.halves)), params.seed, tell)
     written = 0
     with s1_file as s1, s3_file as s3:
         for i, micrograph in enumerate(source.micrographs):
             ctx.step(0.5 * i / len(source.micrographs), 1, micrograph.name)
-            image = open_source(micrograph).read(0)
+            image = read_single(micrograph, tell).image
             centres = []
             for cuts, writer, side in ((particles, s1, source.raw_crop), (noise, s3, source.noise_box)):
                 centres.append(cuts.get(micrograph, np.empty((0, 2), int)))

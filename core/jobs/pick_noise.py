@@ -19,6 +19,7 @@ from core.params import Params, ui
 
 if TYPE_CHECKING:
     from core.denoising.patches import PickedBoxes
+    from core.images.single import Single
     from core.io.refused import Refused
 
 MOST_PER_MICROGRAPH, MOST_IN_RESULT = 200, 2000  # refused places told in the result; the file holds all
@@ -91,6 +92,8 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     """Search every micrograph, write the boxes and, beside them, the refused places; returns counts."""
     from core.denoising.collect import micrograph_names
     from core.denoising.patch_words import CODES
+    from core.images.position_check import position_doubts
+    from core.images.single import Notes, read_single
     from core.images.source import list_micrographs
     from core.io.coordinates import match_names, no_match_error, read_particles, write_noise_boxes
     from core.io.marks import marks_by_micrograph
@@ -103,9 +106,11 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
     matched = match_names(positions, micrographs)
     if not any(len(xy) for xy in matched.values()):
         raise no_match_error(params.particles, positions, micrographs)
+    for doubt in position_doubts(matched, params.particles.name).sentences:
+        ctx.warn(doubt)
     areas, ticked = marks_by_micrograph(params.exclude, micrographs)
 
-    found = _Found()
+    found, tell = _Found(), Notes(ctx.warn)
     for i, micrograph in enumerate(micrographs):
         name = names[micrograph]
         ctx.step(i, len(micrographs), micrograph.name)
@@ -114,7 +119,8 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
         if not len(matched[micrograph]):
             ctx.warn(f"{name} has no particles in {params.particles.name}: skipped, because its particles are unknown.")
             continue
-        found.add(name, _pick(params, micrograph, matched[micrograph], areas.get(micrograph, []), i))
+        one = read_single(micrograph, tell)
+        found.add(name, _pick(params, one, matched[micrograph], areas.get(micrograph, []), i))
         if not len(found.boxes[name]):
             ctx.warn(_nowhere(name, params.box_size, len(found.refused[name].codes)))
     _warn_of_carbon(found, ctx)
@@ -143,13 +149,12 @@ def run(params: PickNoiseParams, ctx: JobContext) -> dict[str, Any]:
 
 
 def _pick(
-    params: PickNoiseParams, micrograph: Path, particles: np.ndarray, areas: list[np.ndarray], number: int
+    params: PickNoiseParams, one: Single, particles: np.ndarray, areas: list[np.ndarray], number: int
 ) -> PickedBoxes:
     from core.denoising.patches import pick_boxes
 
-    image, pixel_size = _read(micrograph)
     return pick_boxes(
-        image,
+        one.image,
         particles,
         params.box_size,
         params.particle_diameter or params.box_size,
@@ -158,7 +163,7 @@ def _pick(
         np.random.default_rng([params.seed, number]),
         areas,
         params.particle_diameter,
-        pixel_size,
+        one.pixel_size_a,
     )
 
 
@@ -242,16 +247,3 @@ def _check_output(params: PickNoiseParams, micrographs: list[Path]) -> None:
             "Choose another name.",
             fields=("output",),
         )
-
-
-def _read(micrograph: Path) -> tuple[np.ndarray, float | None]:
-    from core.images.source import open_source
-
-    opened = open_source(micrograph)
-    if opened.n > 1:
-        raise InputError(
-            f"{micrograph} is a stack of {opened.n} images, not a micrograph.",
-            "Average movies first (motion correction).",
-            micrograph,
-        )
-    return opened.read(0), opened.pixel_size_a

@@ -137,9 +137,11 @@ class _Found:
 def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
     """Search every micrograph, choose the threshold over all of them, write picks and candidates."""
     from core.denoising.collect import micrograph_names
+    from core.images.position_check import position_doubts
+    from core.images.single import Notes
     from core.images.source import list_micrographs
     from core.io.marks import marks_by_micrograph
-    from core.picking.inputs import check_denoised, reference_positions
+    from core.picking.inputs import check_denoised, read_micrograph, reference_positions
     from core.picking.prepare import known_sign
     from core.picking.search import SPACING, Rules
 
@@ -148,15 +150,18 @@ def run(params: PickParticlesParams, ctx: JobContext) -> dict[str, Any]:
     _check(params, ctx, micrographs)
     searched = check_denoised(names, params.denoised)
     reference = reference_positions(params.reference, micrographs)
+    if params.reference is not None:
+        for doubt in position_doubts(reference, params.reference.name).sentences:
+            ctx.warn(doubt)
     areas, _ = marks_by_micrograph(params.exclude, micrographs)
     spacing = params.min_distance or SPACING * params.diameter
     border = params.diameter / 2 if params.border is None else params.border
     rules = Rules(params.diameter, spacing, border)
 
-    def read(path: Path) -> Micrograph:
-        from core.picking.inputs import read_micrograph
+    tell = Notes(ctx.warn)
 
-        return read_micrograph(path, searched[path], params.pixel_size)
+    def read(path: Path) -> Micrograph:
+        return read_micrograph(path, searched[path], params.pixel_size, tell)
 
     ctx.step(0, len(micrographs), "Making the templates")
     sign, contrast = known_sign(params.contrast, micrographs, read, rules, ctx.warn)

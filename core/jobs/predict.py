@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -15,12 +14,13 @@ from core.compute.ranks import Rank, this_rank
 from core.errors import InputError, ParamError
 from core.io.atomic import write_json
 from core.jobs.base import JobContext
-from core.jobs.predict_steps import Raw, Result, denoise, existing, read_raw, write_result
+from core.jobs.predict_steps import Result, denoise, doubts, existing, read_raw, write_result
 from core.jobs.team import together
 from core.params import Params, absolute, ui
 
 if TYPE_CHECKING:
     from core.denoising.predict import Method
+    from core.images.single import Single
 
 SETTINGS_FILE = "denoised.json"  # in the output folder: how its micrographs were made
 MOST_WARNINGS = 100  # of a run; the count of failures is told all the same
@@ -34,7 +34,7 @@ class PredictParams(Params):
     )
     model: str = Field(
         description="model.safetensors of a training, or a baseline: gaussian:30 (half amplitude at 30 Å), wiener.",
-        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)"),
+        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors *.pth *.pt)"),
     )
     output: Path = Field(description="Folder of the denoised micrographs.", json_schema_extra=ui(dialog="folder"))
     keep_raw: float = Field(
@@ -112,6 +112,9 @@ def _denoise_all(
     params: PredictParams, ctx: JobContext, micrographs: list[Path], targets: dict[Path, Path], method: Method
 ) -> dict[str, Any]:
     """The loop over the micrographs of this process: the next is read, and the one before written, meanwhile."""
+    from core.images.single import Notes
+
+    tell = Notes(ctx.warn)
     there, again = existing(targets.values()), _to_remake(params.output)
     missing = [m for m in micrographs if params.overwrite or targets[m] not in there or targets[m] in again]
     if ctx.continued and (params.overwrite or again):  # a continued run keeps what it has already made
@@ -127,8 +130,10 @@ def _denoise_all(
         last = (number[micrograph] + part, f"{number[micrograph] + 1} of {len(missing)}: {micrograph.name}")
         ctx.step(last[0], len(missing), last[1])
 
-    def compute(micrograph: Path, raw: Raw) -> Result:
+    def compute(micrograph: Path, raw: Single) -> Result:
         step(micrograph, 0)
+        for doubt in doubts(method, raw):
+            tell(doubt)
         return denoise(method, raw, params.dtype, lambda done, total: step(micrograph, done / max(total, 1)))
 
     def write(micrograph: Path, result: Result) -> int:
@@ -136,7 +141,7 @@ def _denoise_all(
 
     for outcome in overlapped(
         missing,
-        lambda m: read_raw(m, params.pixel_size),
+        lambda m: read_raw(m, params.pixel_size, tell),
         compute,
         write,
         lambda: ctx.step(last[0], max(len(missing), 1), last[1]),
@@ -220,12 +225,13 @@ def make_method(params: PredictParams, micrographs: list[Path]) -> tuple[Method,
     from core.compute.devices import choose_device
     from core.compute.parallel import Workers
     from core.denoising.model import load_denoiser
+    from core.denoising.model_files import model_digest
     from core.denoising.predict import Network
 
     path = absolute(Path(params.model))
     device = choose_device(params.device)
     denoiser = load_denoiser(path, device)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = model_digest(path)
     identity |= {"method": "network", "model": path.name, "sha256": digest, "keep_raw": params.keep_raw}
     return Network(denoiser, params.keep_raw, Workers(device), digest=digest, reuse=not params.overwrite), identity
 

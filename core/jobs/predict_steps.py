@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +15,9 @@ from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.denoising.predict import Method, Step
+    from core.images.single import Single, Warn
 
 FLOAT16_MAX, FLOAT16_STEP = 65504, 0.1  # steps of float16, as a share of the contrast, that still do no harm
-
-
-@dataclass
-class Raw:
-    """A micrograph as it was read."""
-
-    path: Path
-    image: np.ndarray
-    pixel_size_a: float | None
 
 
 @dataclass
@@ -37,24 +29,35 @@ class Result:
     pixel_size_a: float | None
 
 
-def read_raw(path: Path, pixel_size_a: float | None) -> Raw:
+def read_raw(path: Path, pixel_size_a: float | None, warn: Warn) -> Single:
     """Read one file, or say in one sentence why it is no micrograph. A given pixel size overrides the file's."""
-    from core.images.source import open_source
+    from core.images.single import read_single
 
-    opened = open_source(path)
-    if opened.n > 1:
-        raise InputError(
-            f"{path.name} is a stack of {opened.n} images, not a micrograph.",
-            "Average movies first (motion correction).",
-            path,
+    raw = read_single(path, warn)
+    return replace(raw, pixel_size_a=pixel_size_a or raw.pixel_size_a)
+
+
+def doubts(method: Method, raw: Single) -> list[str]:
+    """What a user should hear before a network denoises this micrograph: it is too small, or of unknown scale."""
+    facts = getattr(getattr(method, "denoiser", None), "facts", None)
+    if facts is None:
+        return []
+    found = []
+    diameter, (rows, columns) = float(facts.diameter_for(raw.pixel_size_a)), raw.image.shape
+    if min(rows, columns) < diameter:
+        found.append(
+            f"{raw.path.name} is {columns} x {rows} px, smaller than one particle of {diameter:.0f} px: "
+            "its result means little."
         )
-    image = opened.read(0)
-    if not float(image.std()) > 0:
-        raise InputError(f"{path.name} holds one value only.", "Leave it out, or export it again.", path)
-    return Raw(path, image, pixel_size_a or opened.pixel_size_a)
+    if raw.pixel_size_a is None and facts.pixel_size_a:
+        found.append(
+            f"The files do not tell their pixel size: {facts.pixel_size_a:g} A, that of the training, is assumed. "
+            "State it with --pixel-size."
+        )
+    return found
 
 
-def denoise(method: Method, raw: Raw, dtype: str, step: Step) -> Result:
+def denoise(method: Method, raw: Single, dtype: str, step: Step) -> Result:
     """Denoise one micrograph; what came out must be numbers that the file can hold."""
     result = method(raw.image, raw.path, raw.pixel_size_a, step)
     low, high = float(result.min()), float(result.max())
@@ -91,9 +94,7 @@ def write_result(result: Result, target: Path, dtype: str, method_name: str) -> 
     from core.io.mrc import write_mrc
 
     label = f"Vitreous {core.__version__} denoised ({method_name}): for seeing and picking"
-    is_mrc = not result.path.name.lower().endswith((".tif", ".tiff"))
-    like = result.path if is_mrc else None
-    write_mrc(target, result.image, result.pixel_size_a, like=like, dtype=dtype, label=label)
+    write_mrc(target, result.image, result.pixel_size_a, like=result.path, dtype=dtype, label=label)
     return result.image.size
 
 

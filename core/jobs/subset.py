@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import InputError, ParamError
+from core.io.npy import load_npy
 from core.jobs.base import JobContext
 from core.params import Params, ui
 
@@ -160,12 +161,12 @@ def _indices_of(path: Path | None) -> np.ndarray:
     hint = "Write one whole number from 0 on per line, or save them with numpy.save."
     try:
         if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False, mmap_mode="r")
+            values = load_npy(path)
         else:
             values = np.array(path.read_text(encoding="utf-8-sig").split(), np.float64)
     except OSError as err:
         raise InputError(f"{path} cannot be read: {err.strerror or err}.", hint, path) from None
-    except (ValueError, EOFError):
+    except ValueError:
         raise InputError(f"{path} is not a list of row numbers.", hint, path) from None
     if values.dtype.kind == "b" and values.ndim == 1:
         return np.flatnonzero(values)

@@ -54,7 +54,9 @@ class TrainParams(Params):
     start: Path | None = Field(
         None,
         description="Model to start from instead of the generic one.",
-        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)", advanced=True, label="Start from"),
+        json_schema_extra=ui(
+            dialog="open", pattern="Model (*.safetensors *.pth *.pt)", advanced=True, label="Start from"
+        ),
     )
     epochs: int | None = Field(None, ge=1, le=100_000, description="Train this many epochs instead of a time.")
     batch_size: int = Field(6, ge=1, le=512, description="Pairs in one step.")
@@ -207,7 +209,7 @@ def _open_set(params: TrainParams) -> TrainingSet | LibrarySet:
 
 def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.device) -> tuple[UNet, str]:
     """The network to train, and the name of the model it comes from ("" when it has seen nothing)."""
-    from core.denoising.model import GENERIC_PATH, load_model
+    from core.denoising.model import GENERIC_PATH, load_network
     from core.denoising.unet import UNet
 
     from_nothing = params.mode == "scratch" or data.method in ("generic", "cryoddm")
@@ -220,8 +222,7 @@ def _start(params: TrainParams, data: TrainingSet | LibrarySet, device: torch.de
             "Use --mode scratch, or give a model with --start.",
             path,
         )
-    loaded = load_model(path, device)
-    return loaded.net.train().requires_grad_(True), path.parent.name + "/" + path.name
+    return load_network(path, device).train().requires_grad_(True), path.parent.name + "/" + path.name
 
 
 def _facts(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.denoising.predict import Method
     from core.denoising.trust_files import Picture
     from core.denoising.trust_scene import Scene
+    from core.images.single import Warn
 
 
 class TrustParams(Params):
@@ -27,7 +28,7 @@ class TrustParams(Params):
     )
     model: str = Field(
         description="model.safetensors of a training, or a baseline: gaussian:30 (half amplitude at 30 Å), wiener.",
-        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors)"),
+        json_schema_extra=ui(dialog="open", pattern="Model (*.safetensors *.pth *.pt)"),
     )
     output: Path = Field(
         description="Folder of trust.json, report.html and the pictures.", json_schema_extra=ui(dialog="folder")
@@ -106,15 +107,17 @@ def _run(
     from core.denoising import trust
     from core.denoising import trust_output as output
     from core.denoising.trust_scene import Runs, template_of
+    from core.images.single import Notes
 
-    scenes, halves, notes = _scenes(params, ctx, micrographs, method)
+    tell = Notes(ctx.warn)
+    scenes, halves, notes = _scenes(params, ctx, tell, micrographs, method)
     template = template_of(scenes, _sign(method))
     total = sum(trust.runs_needed(s.path in halves, params.draws) for s in scenes)
     runs = Runs(method, total, ctx.step)
     examined = []
     pictures: list[Picture] = []
     for scene in scenes:
-        both = tuple(_read(half)[0] for half in halves[scene.path]) if scene.path in halves else None
+        both = tuple(_read(half, tell)[0] for half in halves[scene.path]) if scene.path in halves else None
         pair = (both[0], both[1]) if both else None
         one = trust.examine(runs, scene, template, pair, params.draws, seed=params.seed)
         output.write_maps(params.output, one)
@@ -148,19 +151,22 @@ def _name(params: TrustParams, identity: dict[str, Any]) -> str:
 
 
 def _scenes(
-    params: TrustParams, ctx: JobContext, micrographs: list[Path], method: Method
+    params: TrustParams, ctx: JobContext, tell: Warn, micrographs: list[Path], method: Method
 ) -> tuple[list[Scene], dict[Path, tuple[Path, Path]], list[str]]:
     """The micrographs that are examined, their halves, and what has to be said about the choice."""
     from core.denoising.trust_scene import default_box, make_scene
+    from core.images.position_check import position_doubts
     from core.io.coordinates import read_noise_boxes
 
     picks = _positions(params.particles, micrographs)
+    notes = list(position_doubts(picks, params.particles.name).sentences) if params.particles else []
+    for doubt in notes:
+        ctx.warn(doubt)
     halves = _halves(params, micrographs)
     chosen = _choose(micrographs, picks, halves, params.most)
     boxes = read_noise_boxes(params.noise) if params.noise else None
     noise = _matched(boxes.positions, params.noise, micrographs) if boxes and params.noise else {}
-    read = [_read(path) for path in chosen]
-    notes = []
+    read = [_read(path, tell) for path in chosen]
     pixel = params.pixel_size or read[0][1]
     diameter = params.particle_diameter or _diameter(method, pixel)
     if diameter is None:
@@ -235,11 +241,11 @@ def _choose(
     return [good[i] for i in places]
 
 
-def _read(path: Path) -> tuple[np.ndarray, float | None]:
+def _read(path: Path, tell: Warn) -> tuple[np.ndarray, float | None]:
     """The image and its pixel size, as predict reads it."""
-    from core.jobs.predict_steps import read_raw
+    from core.images.single import read_single
 
-    raw = read_raw(path, None)
+    raw = read_single(path, tell)
     return raw.image, raw.pixel_size_a
 
 

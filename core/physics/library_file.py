@@ -67,7 +67,7 @@ def open_library(path: Path) -> Library:
             projections = handle.get_tensor("projections")
         if not all(np.isfinite(of).all() for of in projections):
             raise ValueError("it holds values that are not numbers")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as err:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as err:
         raise InputError(
             f"{path} is not a readable library ({err}).", "Build it again with build-library.", path
         ) from None

@@ -12,7 +12,8 @@ import numpy as np
 
 from core.denoising.collect import output_names
 from core.errors import InputError
-from core.images.source import file_key, is_micrograph_name, open_source
+from core.images.single import Warn, open_single, read_single
+from core.images.source import file_key, is_micrograph_name
 from core.io.atomic import atomic_path
 from core.io.coordinates import match_names, no_match_error, read_particles, stem_of
 from core.picking.search import Candidates
@@ -58,19 +59,17 @@ def check_denoised(names: Mapping[Path, str], folder: Path | None) -> dict[Path,
     return found
 
 
-def read_micrograph(raw: Path, searched: Path | None, pixel_size_a: float | None) -> Micrograph:
-    """Read what is to be searched; InputError when it is missing, a stack, flat, or not of the raw one's size."""
+def read_micrograph(
+    raw: Path, searched: Path | None, pixel_size_a: float | None, warn: Warn | None = None
+) -> Micrograph:
+    """Read what is to be searched; InputError when it is missing, a stack, flat, or not of the raw one's size.
+
+    `warn` hears what is odd about the two files, and what was mended in the pixels.
+    """
     if searched is None:
         raise InputError(f"{raw.name} has no denoised micrograph.", "Denoise it first (Predict), or leave it out.", raw)
-    source, own = open_source(searched), open_source(raw)
-    for path, opened in ((raw, own), (searched, source)):
-        if opened.n == 1:
-            continue
-        raise InputError(
-            f"{path.name} is a stack of {opened.n} images, not a micrograph.",
-            "Average movies first (motion correction).",
-            path,
-        )
+    own = open_single(raw, warn)
+    source = own if searched == raw else open_single(searched, warn)
     if source.shape != own.shape:
         raise InputError(
             f"{searched} is {source.shape[1]} x {source.shape[0]} px, but the raw {raw.name} is "
@@ -78,10 +77,7 @@ def read_micrograph(raw: Path, searched: Path | None, pixel_size_a: float | None
             "Choose the denoised micrographs of these raw ones.",
             searched,
         )
-    image = source.read(0)
-    if not float(image.std()) > 0:
-        raise InputError(f"{searched.name} holds one value only.", "Leave it out, or export it again.", searched)
-    return Micrograph(image, pixel_size_a or own.pixel_size_a)
+    return Micrograph(read_single(searched, warn, source).image, pixel_size_a or own.pixel_size_a)
 
 
 def reference_positions(path: Path | None, micrographs: Sequence[Path]) -> dict[Path, np.ndarray]:

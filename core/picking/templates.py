@@ -114,12 +114,12 @@ def class_averages(path: Path, diameter: float, scale: float, step_deg: float) -
 
 def _checked(path: Path, number: int) -> np.ndarray:
     """One image of a stack; InputError where it holds values that are not numbers (a reader would mend them)."""
-    from core.images.source import TiffSource, open_source
-    from core.io.mrc import image_rows, read_header
+    from core.images.source import open_source
     from core.io.rows import read_rows
 
     source = open_source(path)
-    image = source.read(number) if isinstance(source, TiffSource) else read_rows(image_rows(read_header(path), number))
+    layout = source.rows(number)
+    image = read_rows(layout) if layout else source.read(number)
     if not np.isfinite(image).all():
         raise InputError(
             f"Image {number + 1} of {path.name} holds values that are not numbers.", "Export it again.", path

@@ -163,7 +163,7 @@ def _mend(values: np.ndarray) -> str:
         wrong = int(np.count_nonzero(~np.isfinite(section)))
         if wrong:
             bad += wrong
-            replace_not_finite(section, "map")
+            replace_not_finite(section, "map", lambda _mended: None)  # counted here
     if not bad:
         return "Some values are very large."
     return f"{bad} of {values.size} voxels are not finite; they are shown as the median of their section."

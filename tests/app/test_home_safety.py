@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QMenu
 
 from app.session import Settings
 from app.tabs import home_picks
-from app.tabs.home_files import holds_none, read_noise
 from app.tabs.home_journal import Journal
 from app.tabs.home_picks import NoiseFile
+from app.tabs.home_reading import holds_none, read_noise
 from app.viewer.pick_steps import Change
 from app.viewer.picks import PickList
 from core.errors import ResourceError

@@ -10,9 +10,9 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 
-from app.tabs.home_files import holds_none, read_default
 from app.tabs.home_names import keys_of
 from app.tabs.home_picks import NoiseFile, default_path
+from app.tabs.home_reading import holds_none, read_default
 from app.tabs.home_refusal import refusal
 from core.io.coordinates import read_noise_boxes, read_particles, write_noise_boxes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -398,3 +399,26 @@ def test_strip_shows_constant_images_without_complaint(qtbot) -> None:
     cells = strip.canvas.cells()
     assert all(strip.canvas.rect().toRectF().contains(c) for c in cells)
     strip.clear()
+
+
+@pytest.mark.parametrize("kind", ["curve", "bars"])
+def test_another_theme_does_not_change_the_numbers_on_the_axes(qtbot, qapp, kind: str) -> None:
+    """pyqtgraph would count in thousandths where the range lies below 1: 0.5 1/Å must not become 500."""
+    from app import theme
+    from app.widgets.count_plots import DefocusPlot
+
+    with qtbot.waitSignal(library().ready, timeout=WAIT) if not library().loaded else nullcontext():
+        library().ask()
+    plot = MetricPlot("Spectrum", "spatial frequency (1/Å)", "power", {"a": "a"}) if kind == "curve" else DefocusPlot()
+    qtbot.addWidget(plot)
+    plot.resize(400, 300)
+    plot.show()
+    if isinstance(plot, MetricPlot):
+        plot.set_curve("a", np.linspace(0, 0.5, 60), np.linspace(0, 0.01, 60))
+    else:
+        plot.set_counts(np.ones(60), np.linspace(0.2, 0.5, 61))
+    qtbot.wait(50)
+    for name in ("light", "dark"):
+        theme.apply(qapp, name)
+        qtbot.wait(20)
+        assert [plot._plot.getAxis(side).autoSIPrefixScale for side in ("bottom", "left")] == [1.0, 1.0]

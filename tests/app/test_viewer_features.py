@@ -1,5 +1,7 @@
 """What a view offers beside the picture: filter, colours, measuring, panels, frames, saving. With real events."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
@@ -288,3 +290,14 @@ def test_the_label_of_a_filter_is_in_the_copied_picture(view, qtbot):
     assert plain.shape == labelled.shape
     assert (labelled[corner] > 240).sum() > 50  # white letters on a shade
     assert labelled[corner].mean() < 0.8 * plain[corner].mean()
+
+
+def test_what_a_picture_is_stays_written_on_it_with_and_without_a_filter(view, qtbot):
+    made = build_pyramid(noise(), 1.5, "m.eer")
+    view.set_pyramid(replace(made, label="sum of 9 raw frames"))
+    assert view.scene.caption == "sum of 9 raw frames"
+    with qtbot.waitSignal(view.look.filtered):
+        view.look.set_band(Band(20.0))
+    assert view.scene.caption == "sum of 9 raw frames, low-pass 20 Å"
+    view.set_pyramid(made)
+    assert "raw frames" not in view.scene.caption

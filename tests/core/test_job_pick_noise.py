@@ -1,13 +1,16 @@
 """pick-noise: boxes keep clear of particles, of each other and of the border; bad input is one sentence."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.io.coordinates import read_noise_boxes
+from core.io.coordinates import match_names, read_noise_boxes, read_particles
 from core.io.mrc import write_mrc
 from core.io.star_write import write_star
+
+DEMO = Path(__file__).resolve().parents[2] / "resources/demo"
 
 
 def test_boxes_keep_clear_of_particles_each_other_and_the_border(data, run_job):
@@ -142,7 +145,7 @@ def test_a_stack_is_refused(run_job, data):
     write_mrc(data.files[0], np.zeros((3, 64, 64), np.float32), 1.0)
     done = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise)
     assert done["exit_code"] == 3
-    assert "stack of 3 images" in done["message"]
+    assert "holds 3 images" in done["message"]
 
 
 @pytest.mark.parametrize("fill", [0.0, 7.0])
@@ -158,3 +161,32 @@ def test_a_masked_half_gives_no_boxes_and_does_not_spoil_the_others(fill, counts
     half = pick_boxes(image, np.empty((0, 2)), 32, 32, 0, 100, np.random.default_rng(1))
     assert (half.centres[:, 0] <= 200 - 16 + 2).all()
     assert len(half.centres) >= 0.4 * len(whole.centres) > 20
+
+
+def test_positions_outside_of_their_micrographs_are_warned_of(data, run_job, tmp_path):
+    names = [f"mic_{i % 2}.mrc" for i in range(20)]
+    x = [40.0] * 20
+    y = [100.0 + 4 * i for i in range(18)] + [2000.0, 2100.0]
+    write_star(tmp_path / "p.star", "particles", {"rlnMicrographName": names, "rlnCoordinateX": x, "rlnCoordinateY": y})
+    run_job(
+        "pick-noise", micrographs=[data.folder], particles=tmp_path / "p.star", box_size=20, output=tmp_path / "n.star"
+    )
+    warnings = [event["message"] for event in run_job.of("warning")]
+    assert warnings[0].startswith("2 of 20 positions of p.star (10 %) lie outside of their micrographs. Only Y is")
+
+
+def test_inverted_positions_are_warned_of(run_job, tmp_path):
+    files = sorted(DEMO.glob("*.mrc.gz"))
+    found = match_names(read_particles(DEMO / "particles.star"), files)
+    rows = [(file.name, x, 1200 - y) for file, xy in found.items() for x, y in xy]
+    columns = dict(zip(("rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY"), zip(*rows, strict=True), strict=True))
+    write_star(tmp_path / "p.star", "particles", columns)
+    run_job(
+        "pick-noise",
+        micrographs=files,
+        particles=tmp_path / "p.star",
+        box_size=64,
+        max_per_micrograph=1,
+        output=tmp_path / "n.star",
+    )
+    assert any(event["message"].endswith("is Y inverted?") for event in run_job.of("warning"))

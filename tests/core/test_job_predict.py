@@ -353,3 +353,12 @@ def test_constant_images_and_models_that_are_no_numbers_are_refused(data, model,
         done = run_job("predict", micrographs=data.files, model=str(tmp_path / name), output=tmp_path / "o2")
         assert done["exit_code"] == 3
         assert name in done["message"]
+
+
+def test_a_small_file_without_pixel_size_is_denoised_and_its_doubts_are_told(model, run_job, tmp_path):
+    write_mrc(tmp_path / "small.mrc", np.random.default_rng(0).standard_normal((20, 22)).astype(np.float32))
+    done = run_job("predict", micrographs=[tmp_path / "small.mrc"], model=model, output=tmp_path / "out")
+    assert done["exit_code"] == 0, done
+    said = [e["message"] for e in run_job.of("warning")]
+    assert any("small.mrc is 22 x 20 px, smaller than one particle of 24 px" in text for text in said), said
+    assert any("2.5 A, that of the training, is assumed" in text and "--pixel-size" in text for text in said), said

@@ -69,7 +69,9 @@ def test_every_field_is_one_of_the_closed_kinds_and_explains_itself(job: str) ->
         assert spec.help.endswith("."), spec.help
         assert set(spec.ui) <= {"label", "unit", "dialog", "pattern", "advanced"}, spec.key
         if spec.kind in ("path", "paths"):
-            assert spec.ui.get("dialog") in ("open", "folder", "save", "files"), f"{spec.key} has no dialog hint"
+            assert spec.ui.get("dialog") in ("open", "folder", "either", "save", "files"), (
+                f"{spec.key} has no dialog hint"
+            )
 
 
 @pytest.mark.parametrize("job", EVERY_JOB)
