@@ -270,16 +270,19 @@ class MainWindow(QMainWindow):
         paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.open_paths(paths)
+            self._open_dropped(paths)
 
-    def open_paths(self, paths: list[Path]) -> None:
-        """Open files and folders: datasets of CryoSPARC in cs2star, what the tab on show takes in it, 3D maps in their
-        own window, everything else on Home."""
+    def _open_dropped(self, paths: list[Path]) -> None:
+        """Datasets of CryoSPARC go to cs2star, other files first to the tab on show; what it leaves is opened."""
         datasets = all(path.suffix.lower() in (".cs", ".csg") for path in paths)
         name = "cs2star" if datasets else TABS[self.rooms.currentIndex()]
         if name in ("cs2star", "reconstruct") and self.page(name).take_drop(paths):
             self.show_tab(name)
-            return
+        else:
+            self.open_paths(paths)
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Open files and folders: 3D maps in their own window, everything else on Home."""
         maps = [path for path in paths if path.name.lower().endswith(MAP_SUFFIXES)]
         if not maps or len(paths) > MAPS_AT_ONCE:  # a header is read of each
             self.show_tab("home").open_paths(paths)

@@ -21,6 +21,7 @@ from app.viewer import gl_probe
 
 log = logging.getLogger(__name__)
 
+ASKED = "asked for"  # why there is no OpenGL: the user wants none
 SETTINGS = ("auto", "raster", "gl")
 NAMES = {"raster": "raster", "gl": "OpenGL"}
 MAX_AGE_S = 7 * 86400  # drivers get updates
@@ -92,7 +93,7 @@ class Chooser:
     def choose(self, timeout_s: float = 4.0) -> Choice:
         """The painter to use; waits for the probe if there is one."""
         if self._setting == "raster":
-            return Choice("raster", "asked for")
+            return Choice("raster", ASKED)
         if self._setting == "auto" and is_remote():
             return Choice("raster", "remote display")
         if self._child is not None:

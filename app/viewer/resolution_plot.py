@@ -148,6 +148,8 @@ class ResolutionPlot(QFrame):
             item.plot(curve.x, curve.y, pen=pen, name=curve.name)
         if item.legend is not None:
             item.legend.setLabelTextColor(theme.colour("text"))
+            for _, text in item.legend.items:
+                text.setText(text.text)  # takes the colour
         for y, text in self._levels:
             item.addItem(self._horizontal(pg, y, text))
         for place, mark in enumerate(self._marks):

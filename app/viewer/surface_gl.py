@@ -1,7 +1,9 @@
-"""The OpenGL widget that draws surfaces of maps. Import it only where the probe said that OpenGL works (renderer.py).
+"""The widget that draws surfaces of maps by OpenGL. Import it only where the probe said that it works (renderer.py).
 
-pyqtgraph gives the camera and the buffers; light, transparency and what happens when the context changes are here.
-At first one looks along +z with x to the right and y down, as sections and projections are shown; the hand is true.
+It draws into memory of its own and paints that picture as any widget does: a QOpenGLWidget would make the window
+composite everything by OpenGL from then on, which in software slows down all the other pictures, and would blank them
+if the driver fails. pyqtgraph gives the camera and the buffers; light and transparency are here. At first one looks
+along +z with x to the right and y down, as sections and projections are shown; the hand is true.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import logging
 import math
 from typing import cast
 
-import numpy as np
 import OpenGL
 
 OpenGL.ERROR_CHECKING = False  # as for the pictures: the switches count for the whole process
@@ -18,18 +19,25 @@ OpenGL.ERROR_LOGGING = False
 
 import pyqtgraph.opengl as gl  # noqa: E402 - the switches above must come first
 from OpenGL import GL  # noqa: E402
+from pyqtgraph.opengl.GLViewWidget import GLViewMixin  # noqa: E402
 from pyqtgraph.opengl.shaders import FragmentShader, ShaderProgram, VertexShader  # noqa: E402
 from PySide6.QtCore import QEvent, Qt, Signal  # noqa: E402
 from PySide6.QtGui import (  # noqa: E402
     QColor,
+    QImage,
     QKeyEvent,
     QMouseEvent,
+    QOffscreenSurface,
+    QOpenGLContext,
+    QPainter,
+    QPaintEvent,
     QQuaternion,
     QResizeEvent,
     QSurfaceFormat,
     QVector3D,
     QWheelEvent,
 )
+from PySide6.QtOpenGL import QOpenGLFramebufferObject, QOpenGLFramebufferObjectFormat  # noqa: E402
 from PySide6.QtWidgets import QWidget  # noqa: E402
 
 from app import theme  # noqa: E402
@@ -82,14 +90,20 @@ class SurfaceItem(gl.GLMeshItem):
     """One mesh. A translucent one shows only its nearest layer: the depths are painted before the colours."""
 
     def __init__(self, mesh: Mesh, colour: QColor, opacity: float, shader: ShaderProgram) -> None:
+        self.mesh, self._colour, self._translucent = mesh, QColor(colour), False
         data = gl.MeshData(vertexes=mesh.vertices, faces=mesh.faces)
         data._vertexNormals = mesh.normals  # made in a worker; pyqtgraph would make them in the window's thread
         if mesh.colours is not None:
-            data.setVertexColors(mesh.colours * np.array([1, 1, 1, opacity], np.float32))
-        self._translucent = opacity < 1.0
-        rgba = (colour.redF(), colour.greenF(), colour.blueF(), opacity)
-        options = "translucent" if self._translucent else "opaque"
-        super().__init__(meshdata=data, smooth=True, color=rgba, shader=shader, glOptions=options)
+            data.setVertexColors(mesh.colours)
+        super().__init__(meshdata=data, smooth=True, shader=shader)
+        self.set_opacity(opacity)
+
+    def set_opacity(self, opacity: float) -> None:
+        """0 .. 1; colours of a companion stay opaque. Opaque surfaces are painted first: they are to shine through."""
+        self._translucent = opacity < 1.0 and self.mesh.colours is None
+        self.setColor((self._colour.redF(), self._colour.greenF(), self._colour.blueF(), opacity))
+        self.setGLOptions("translucent" if self._translucent else "opaque")
+        self.setDepthValue(int(self._translucent))
 
     def paint(self) -> None:
         view = self.view()
@@ -106,27 +120,27 @@ class SurfaceItem(gl.GLMeshItem):
                 view.give_up(err)
 
 
-class SurfaceGL(gl.GLViewWidget):
+class SurfaceGL(GLViewMixin, QWidget):
     """Up to two surfaces, each coarse while something moves and fine at rest."""
 
     turned = Signal()  # the view changes
     broken = Signal(str)
 
     def __init__(self, parent: QWidget | None = None, samples: int = 0) -> None:
+        """`samples`: of a pixel, for smooth edges; 0 where OpenGL is done in software."""
         super().__init__(parent, rotationMethod="quaternion")
-        wanted = QSurfaceFormat()
-        wanted.setVersion(*VERSION)
-        wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
-        wanted.setDepthBufferSize(24)
-        wanted.setSamples(samples)
-        self.setFormat(wanted)
-        self._meshes: dict[tuple[int, str], tuple[Mesh, QColor, float]] = {}
-        self._shader: ShaderProgram | None = None
+        self._samples = samples
+        self._context: QOpenGLContext | None = None
+        self._place_to_draw: QOffscreenSurface | None = None
+        self._frame: QOpenGLFramebufferObject | None = None
+        self._meshes: dict[tuple[int, str], SurfaceItem] = {}
+        self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
         self._coarse = False
         self._radius, self._zoom = 100.0, 1.0
         self._failed = False
         self.setCameraParams(fov=FIELD_DEG)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 8)
         self.setAccessibleName("Surface of the map")
         self._colour_ground()
@@ -135,56 +149,103 @@ class SurfaceGL(gl.GLViewWidget):
     # -- what is drawn ------------------------------------------------------------------------------------
 
     def set_mesh(self, place: int, quality: str, mesh: Mesh | None, colour: QColor, opacity: float = 1.0) -> None:
-        """Mesh of the first (0) or second (1) surface; `quality`: coarse or fine. None takes it away.
-
-        The opaque ones are painted first, so that they are seen through the translucent ones.
-        """
-        if mesh is None or not mesh.triangles:
-            self._meshes.pop((place, quality), None)
-        else:
-            self._meshes[(place, quality)] = (mesh, QColor(colour), opacity)
-        self._remake()
+        """Mesh of the first (0) or second (1) surface; `quality`: coarse or fine. None takes it away."""
+        old = self._meshes.pop((place, quality), None)
+        if old is not None:
+            self.removeItem(old)
+        if mesh is not None and mesh.triangles:
+            item = self._meshes[(place, quality)] = SurfaceItem(mesh, colour, opacity, self._shader)
+            self.addItem(item)
+        self._arrange()
 
     def set_opacity(self, place: int, opacity: float) -> None:
         """Of a surface, 0 .. 1."""
-        for key, (mesh, colour, _) in list(self._meshes.items()):
-            if key[0] == place:
-                self._meshes[key] = (mesh, colour, opacity)
-        self._remake()
+        for (where, _), item in self._meshes.items():
+            if where == place:
+                item.set_opacity(opacity)
+        self.update()
 
     def drawn(self, place: int) -> Mesh | None:
         """The mesh that is seen now."""
-        found = self._meshes.get((place, self._quality(place)))
-        return found[0] if found else None
+        item = self._meshes.get((place, self._quality(place)))
+        return item.mesh if item is not None else None
 
     def show_coarse(self, on: bool) -> None:
         """Draw the coarse meshes, where there are any, or the fine ones."""
         if on != self._coarse:
             self._coarse = on
-            self._remake()
+            self._arrange()
 
     def _quality(self, place: int) -> str:
         order = ("coarse", "fine") if self._coarse else ("fine", "coarse")
         return next((quality for quality in order if (place, quality) in self._meshes), "fine")
 
-    def _remake(self) -> None:
-        if not self.isValid():
-            return  # initializeGL does it
-        if self._shader is None:
-            self._shader = ShaderProgram("surface of a map", [VertexShader(_VERTEX), FragmentShader(_FRAGMENT)])
-        self.clear()
-        drawn = [self._meshes[(p, self._quality(p))] for p in (0, 1) if (p, self._quality(p)) in self._meshes]
-        for mesh, colour, opacity in sorted(drawn, key=lambda part: -part[2]):
-            self.addItem(SurfaceItem(mesh, colour, opacity, self._shader))
+    def _arrange(self) -> None:
+        """Only one mesh of each surface is seen; the other one stays in the graphics memory."""
+        for (place, quality), item in self._meshes.items():
+            item.setVisible(quality == self._quality(place))
         self.update()
 
-    def initializeGL(self) -> None:
+    # -- OpenGL -------------------------------------------------------------------------------------------
+
+    def isValid(self) -> bool:
+        """Whether there is a context; pyqtgraph asks."""
+        return self._context is not None
+
+    def context(self) -> QOpenGLContext | None:
+        """The context; pyqtgraph asks."""
+        return self._context
+
+    def _start(self) -> None:
+        """Make the context; items are initialised in it."""
+        wanted = QSurfaceFormat()
+        wanted.setVersion(*VERSION)
+        wanted.setProfile(QSurfaceFormat.OpenGLContextProfile.CoreProfile)
+        context, place = QOpenGLContext(self), QOffscreenSurface(None, self)
+        context.setFormat(wanted)
+        place.setFormat(wanted)
+        place.create()
+        if not context.create() or not context.makeCurrent(place):
+            raise RuntimeError("no OpenGL context")
+        self._context, self._place_to_draw = context, place
+        self.initializeGL()
+
+    def grab_frame(self) -> QImage:
+        """Draw now: RGB32 in device pixels. Raises what the driver throws."""
+        if self._context is None or self._place_to_draw is None:
+            self._start()
+        elif not self._context.makeCurrent(self._place_to_draw):
+            raise RuntimeError("the OpenGL context was lost")
         try:
-            super().initializeGL()
-            self._shader = None  # programs and buffers of an older context are gone with it
-            self._remake()
-        except Exception as err:
+            width, height = max(1, self.deviceWidth()), max(1, self.deviceHeight())
+            if self._frame is None or (self._frame.width(), self._frame.height()) != (width, height):
+                form = QOpenGLFramebufferObjectFormat()
+                form.setAttachment(QOpenGLFramebufferObject.Attachment.CombinedDepthStencil)
+                form.setSamples(self._samples)
+                self._frame = QOpenGLFramebufferObject(width, height, form)
+            if not self._frame.bind():
+                raise RuntimeError("OpenGL has no memory for the picture")
+            GL.glViewport(0, 0, width, height)
+            region = self.getViewport()
+            self.paint(region=region, viewport=region)
+            return self._frame.toImage().convertToFormat(QImage.Format.Format_RGB32)
+        finally:
+            if self._frame is not None:
+                self._frame.release()
+            if self._context is not None:
+                self._context.doneCurrent()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        try:
+            if self._failed or not self.width() or not self.height():
+                raise RuntimeError("nothing to draw on")
+            painter.drawImage(self.rect(), self.grab_frame())
+        except Exception as err:  # whatever the driver throws: the window goes on without the surface
+            painter.fillRect(self.rect(), theme.stage())
             self.give_up(err)
+        finally:
+            painter.end()
 
     def give_up(self, err: Exception) -> None:
         """OpenGL failed: say so once."""

@@ -10,8 +10,8 @@ import importlib
 import math
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtCore import QEvent, QRect, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from app import theme
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MULTISAMPLES = 4  # on graphics cards
 _COLOUR = "#9fb9d0"
+_SWITCHED_OFF = "The surface needs OpenGL, which is switched off in Edit > Preferences."
 _NEEDS_GL = "The surface needs OpenGL, which does not work here{why}. Sections and projections do without it."
 
 
@@ -91,7 +92,7 @@ class SurfaceView(QWidget):
         old = self._volumes
         same = old is not None and volumes is not None and old.main.shape == volumes.main.shape
         self.builder.cancel()
-        self._volumes, self._limits = volumes, None
+        self._volumes, self._limits, self._empty = volumes, None, False
         if not same:
             self.sigma, self._fresh = math.nan, True
             self._drop(0, 1)
@@ -213,7 +214,8 @@ class SurfaceView(QWidget):
         front: QWidget = self.words
         if not works:
             why = self._broken or choice.why
-            self.words.setText(_NEEDS_GL.format(why=f" ({why})" if why else ""))
+            off = why == renderer.ASKED
+            self.words.setText(_SWITCHED_OFF if off else _NEEDS_GL.format(why=f" ({why})" if why else ""))
         elif self._volumes is None:
             self.words.setText("The surface appears with a map.")
         elif self._empty:
@@ -264,9 +266,26 @@ class SurfaceView(QWidget):
         """The surface as it is seen; None when there is none."""
         if self.gl is None or self.gl.drawn(0) is None:
             return None
-        image = self.gl.grabFramebuffer().convertToFormat(QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(1.0)
-        return image
+        try:
+            return self.gl.grab_frame()
+        except RuntimeError as err:
+            self.said.emit(f"The surface cannot be drawn: {err}.")
+            return None
+
+    def grab_with_bar(self) -> QImage | None:
+        """The same with the bar of colours below, when it is coloured."""
+        image = self.grab_surface()
+        if image is None or self.controls.companion is None:
+            return image
+        bar = self.controls.bar.grab().toImage()
+        high = round(bar.height() * image.width() / max(1, bar.width()))
+        whole = QImage(image.width(), image.height() + high, QImage.Format.Format_RGB32)
+        painter = QPainter(whole)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(0, 0, image)
+        painter.drawImage(QRect(0, image.height(), image.width(), high), bar)
+        painter.end()
+        return whole
 
     def shown_maps(self) -> list[Shown]:
         """Files, levels and colours of the surfaces, for another program; maps without a file are left out."""

@@ -72,7 +72,7 @@ class TurnTable(QObject):
             return
         about = QQuaternion.fromAxisAndAngle(0.0, 1.0, 0.0, 360.0 * len(self._frames) / self._count)
         gl.setCameraParams(rotation=about * self._first)
-        image = self._surface.grab_surface()
+        image = self._surface.grab_with_bar()
         if image is not None:
             self._frames.append(pixels_of(image))
         self.progressed.emit(len(self._frames), self._count)

@@ -343,13 +343,12 @@ class VolumeSlices(QWidget):
             at = math.floor(x + 0.5), math.floor(y + 0.5)
             flat = self._live or self.mode != "section"
             parts = flat_words(volume, name, picture, at) if flat else voxel_words(self._all(), name, self.position, at)
-        elif not self._live:
-            z, y0, x0 = self.position
-            parts.append(f"cross-hair at x {x0}, y {y0}, z {z}")
-        if not self._live:
-            parts.append(f"{size_text(volume.shape)} voxels")
-        if volume.pixel_size_a:
-            parts.append(f"{volume.pixel_size_a:.4g} Å/voxel")
+        else:
+            if not self._live:
+                z, y0, x0 = self.position
+                parts += [f"cross-hair at x {x0}, y {y0}, z {z}", f"{size_text(volume.shape)} voxels"]
+            if volume.pixel_size_a:
+                parts.append(f"{volume.pixel_size_a:.4g} Å/voxel")
         parts.append(f"zoom {self.planes[name].model.zoom * 100:.3g} %")
         self.status.setText("   |   ".join(parts))
 

@@ -46,6 +46,7 @@ class VolumeView(QWidget):
         self.provenance = label("", "warning")
         self.provenance.setAccessibleName("How this map was made")
         self.notes = label("", "muted", wrap=True)
+        self.notes.setContentsMargins(6, 0, 6, 0)
         self.notes.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.large = tool_button(self, "Large surface", "The surface alone, or beside the sections (S)", checkable=True)
         self.chimerax = tool_button(self, "Open in ChimeraX", "Maps, levels and colours as a file for ChimeraX")
@@ -158,7 +159,7 @@ class VolumeView(QWidget):
         labels = tuple(text for text in (volume.provenance, words) if text)
         return Exportable(
             name=f"{self._stem}_surface",
-            picture=lambda: self.surface.grab_surface() or self.slices.grab_all(),
+            picture=lambda: self.surface.grab_with_bar() or self.slices.grab_all(),
             labels=labels,
             source=volume.path,
         )

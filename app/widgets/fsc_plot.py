@@ -71,19 +71,16 @@ class FscPlot(QFrame):
         self._curves = {
             name: (np.linspace(0.0, nyquist, len(fsc)), np.asarray(fsc, float)) for name, fsc in curves.items()
         }
-        marks, lines = [], []
+        marks, drawn, lines = [], [], []
         for place, (name, (frequency, fsc)) in enumerate(self._curves.items()):
+            token = _TOKENS[place % len(_TOKENS)]
+            drawn.append(Curve(name, frequency[1:], fsc[1:], token))
             if self._told is not None and name not in self._told:
                 continue
-            for threshold in THRESHOLDS:
-                crossing = first_crossing(frequency, fsc, threshold)
-                if crossing is not None and crossing > 0 and threshold == THRESHOLDS[0]:
-                    marks.append(Mark(crossing, f"{1 / crossing:.3g} Å", threshold, _TOKENS[place % 4]))
+            crossing = first_crossing(frequency, fsc, THRESHOLDS[0])
+            if crossing is not None and crossing > 0:
+                marks.append(Mark(crossing, f"{1 / crossing:.3g} Å", THRESHOLDS[0], token))
             lines.append(f"{name}: {crossing_words(frequency, fsc)}")
-        drawn = [
-            Curve(name, frequency[1:], fsc[1:], _TOKENS[place % 4], dashed=False)
-            for place, (name, (frequency, fsc)) in enumerate(self._curves.items())
-        ]
         low = min([-0.05, *(float(curve.y.min()) - 0.05 for curve in drawn)])
         self.plot.set_limits((0.0, nyquist), (low, 1.05))
         self.plot.set_curves(drawn, marks, [(threshold, f"{threshold:g}") for threshold in THRESHOLDS])

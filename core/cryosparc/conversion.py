@@ -63,13 +63,13 @@ def run(
         joined.append(counts)
         matched &= found
         done += file.n
-    if progress is not None:
-        progress(total, total)
     warnings = _of_uids(main)
+    warnings += [f"{one.path.name} has {one.ignored}, which was not used." for one in joined if one.ignored]
+    step(0, total)
     if not matched.all():
         main = _without(main, matched, chosen, drop_unmatched, main.n < rows)
         warnings.append(f"{int((~matched).sum())} particles have no partner in a passthrough file and were left out.")
-    tables = convert(main, options)
+    tables = convert(main, options, lambda: step(0, total))
     tables.warnings[:0] = warnings
     return Conversion(tables, joined, rows)
 
@@ -94,7 +94,8 @@ def _keys(main: Particles) -> list[np.ndarray]:
 def _of_uids(main: Particles) -> list[str]:
     if "uid" not in main:
         return []
-    twice = main.n - len(np.unique(main.numbers["uid"]))
+    uids = np.sort(main.numbers["uid"])
+    twice = int((uids[1:] == uids[:-1]).sum())
     return [f"{twice} uids stand twice in the dataset; every row is written."] if twice else []
 
 

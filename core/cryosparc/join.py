@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.cryosparc.particles import KINDS, Names, Particles
+from core.cryosparc.particles import Names, Particles
 from core.errors import InputError
 
 
@@ -24,6 +24,7 @@ class Joined:
     unused: int
     duplicates: int
     by_source: bool  # joined by the uid that a symmetry-expanded particle came from
+    ignored: str = ""  # alignments that the main file's own stand in place of
 
 
 def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tuple[Joined, np.ndarray]:
@@ -52,9 +53,12 @@ def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tupl
             path,
         )
     rows = order[place] if len(order) else np.zeros(main.n, np.int64)
+    ignored = other.alignment if main.alignment and other.alignment not in ("", main.alignment) else ""
     _add(main, other, rows, found)
-    unused = other.n - len(np.unique(place[found]))
-    return Joined(path, matched, main.n - matched, unused, duplicates, by_source), found
+    needed = np.zeros(other.n, bool)
+    needed[place[found]] = True
+    unused = other.n - int(needed.sum())
+    return Joined(path, matched, main.n - matched, unused, duplicates, by_source, ignored), found
 
 
 def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,16 +70,13 @@ def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _add(main: Particles, other: Particles, rows: np.ndarray, found: np.ndarray) -> None:
-    """Columns that `main` lacks; alignments all from one file, the better kind of the two."""
-    better = bool(other.alignment) and (
-        not main.alignment or KINDS.index(other.alignment) < KINDS.index(main.alignment)
-    )
-    if better:
-        for name in [n for n in main.numbers if n.startswith("align_")]:
-            del main.numbers[name]
+    """Columns that `main` lacks; alignments only when it has none at all: a job's own result counts, whatever its kind,
+    and parts of two alignments must not be mixed."""
+    aligned = bool(main.alignment)
+    if not aligned:
         main.alignment, main.classes = other.alignment, other.classes
     for name, values in other.numbers.items():
-        if name in main.numbers or (name.startswith("align_") and not better):
+        if name in main.numbers or (name.startswith("align_") and aligned):
             continue
         taken = values[rows] if other.n else np.zeros((main.n, *values.shape[1:]), values.dtype)
         taken[~found] = 0

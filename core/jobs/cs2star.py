@@ -142,7 +142,6 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         chosen.main.name,
         lambda done, total: part.step(_READING + (1 - _READING) * done / max(total, 1), 1, "Writing"),
     )
-    part.step(1, 1, f"{tables.n} particles")
     return {
         "summary": report.summary(folder, tables, list(files)),
         "source": str(chosen.main),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.errors import InputError, ResourceError
+from core.errors import AppError, InputError, ResourceError
 from core.images.pyramid import Cancelled
 from core.io.mrc import image_rows, read_header, replace_not_finite
 from core.io.mrc_header import MrcInfo
@@ -49,6 +49,8 @@ class MapInfo:
 def look_at(path: Path | str) -> MapInfo:
     """Read the header alone; `InputError` when the file has no third dimension."""
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path} is no file but a pipe or a device.", "Choose a file.", path)  # reading could hang
     header = read_header(path)
     if header.shape[0] < 2:
         raise InputError(
@@ -65,7 +67,7 @@ def is_map(path: Path | str) -> bool:
     """Whether the header of a file says that it is a 3D map (space group 1); False for whatever cannot be read."""
     try:
         return look_at(path).is_map
-    except InputError:
+    except AppError:
         return False
 
 
@@ -161,7 +163,7 @@ def _mend(values: np.ndarray) -> str:
         wrong = int(np.count_nonzero(~np.isfinite(section)))
         if wrong:
             bad += wrong
-            replace_not_finite(section, "map")
+            replace_not_finite(section, "map", lambda _mended: None)  # counted here
     if not bad:
         return "Some values are very large."
     return f"{bad} of {values.size} voxels are not finite; they are shown as the median of their section."

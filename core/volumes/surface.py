@@ -197,5 +197,5 @@ def limits_of(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 
 def reach(mesh: Mesh) -> float:
-    """Å from the middle of the box to the farthest vertex; 0 without one."""
-    return float(np.sqrt((mesh.vertices**2).sum(axis=1).max())) if mesh.triangles else 0.0
+    """Å from the middle of the box within which 99 % of the vertices are: specks do not count; 0 without one."""
+    return float(np.percentile(np.linalg.norm(mesh.vertices, axis=1), 99)) if mesh.triangles else 0.0

@@ -132,13 +132,13 @@ def test_contrast_and_zoom_are_those_of_all_three(view):
 def test_the_line_below_tells_voxel_place_and_every_value(view):
     std = numbered(kind="std", unit="e")
     view.set_maps(numbered(), [std])
+    assert "28 × 24 × 20 voxels" in view.slices.status.text()
     view.slices.planes["y"].gestures.hovered.emit(4.2, 3.4)
     text = view.slices.status.text()
     assert "x 4, y 12, z 3" in text
     assert "-20.0, 0.0, -14.0 Å from the middle" in text
     assert "map 31204" in text
     assert "standard deviation 31204 e" in text
-    assert "28 × 24 × 20 voxels" in text
 
 
 def test_projections_are_sums_and_maxima(view, qtbot):
@@ -214,6 +214,9 @@ def test_without_opengl_a_sentence_stands_for_the_surface(view, qtbot):
     assert view.surface.controls.isHidden()
     qtbot.wait(50)
     assert view.surface.gl is None
+    renderer.use(renderer.Choice("raster", renderer.ASKED))
+    view.set_maps(volume(24))
+    assert "switched off" in view.surface.words.text()
     view.clear("Nothing here")
     assert view.slices.planes["z"].scene.message == "Nothing here"
     assert view.slices.planes["z"].scene.pyramid is None

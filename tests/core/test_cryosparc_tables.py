@@ -353,14 +353,14 @@ def test_a_typed_height_that_differs_is_used_and_told(tmp_path):
 
 
 def test_upside_down_micrographs_show_the_mirrored_particle(tmp_path):
-    """Points of a map, projected by both tables: y changes its sign, as in an image turned upside-down."""
-    rows = cs_files.particles(12, ctf__tilt_A=np.tile(np.array([100.0, 300.0], "f4"), (12, 1)))
+    """Points of one map, projected by both tables: y changes its sign, as in an image turned upside-down."""
+    some = {"ctf/tilt_A": [100.0, 300.0], "ctf/anisomag": [0.01, 0.02, 0.03, 0.04]}
+    rows = cs_files.particles(12, **{k: np.tile(np.array(v, "f4"), (12, 1)) for k, v in some.items()})
     straight, mirrored = tables_of(rows, tmp_path), tables_of(rows, tmp_path, mirrored=True)
     points = np.random.default_rng(2).normal(size=(3, 50))
-    reflected = points * np.array([[1], [-1], [1]])  # the mirrored map
     angles = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
     here = relion_matrix(*[np.asarray(straight.particles[a]) for a in angles]) @ points
-    there = relion_matrix(*[np.asarray(mirrored.particles[a]) for a in angles]) @ reflected
+    there = relion_matrix(*[np.asarray(mirrored.particles[a]) for a in angles]) @ points
     np.testing.assert_allclose(there[:, 0], here[:, 0], atol=1e-9)
     np.testing.assert_allclose(there[:, 1], -here[:, 1], atol=1e-9)
     for label, sign in (("rlnOriginXAngst", 1), ("rlnOriginYAngst", -1), ("rlnDefocusAngle", -1), ("rlnDefocusU", 1)):
@@ -368,6 +368,12 @@ def test_upside_down_micrographs_show_the_mirrored_particle(tmp_path):
     np.testing.assert_allclose(mirrored.particles["rlnCoordinateY"], straight.inverted_y, atol=1e-6)
     np.testing.assert_allclose(mirrored.inverted_y, straight.particles["rlnCoordinateY"], atol=1e-6)
     assert mirrored.optics["rlnBeamTiltY"] == [pytest.approx(-straight.optics["rlnBeamTiltY"][0])]
+    turn = np.diag([1.0, -1.0])
+    straight_matrix, mirrored_matrix = (
+        np.array([t.optics[f"rlnMagMat{i}{j}"][0] for i in range(2) for j in range(2)]).reshape(2, 2)
+        for t in (straight, mirrored)
+    )
+    np.testing.assert_allclose(mirrored_matrix, turn @ straight_matrix @ turn)
     # the stacks are not upside-down, so they must not be named beside such poses
     assert "rlnImageName" not in mirrored.particles
     assert any("extract the particles again" in text for text in mirrored.absent)

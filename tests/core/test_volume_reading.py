@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,13 @@ def test_maps_are_told_from_micrographs_and_stacks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one image"):
         read_map(tmp_path / "micrograph.mrc")
     assert read_map(tmp_path / "stack.mrcs").shape == (5, 20, 20)  # who asks for it gets it
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mrc")
+    with pytest.raises(InputError, match="pipe or a device"):
+        read_map(tmp_path / "pipe.mrc")
 
 
 def test_the_file_for_chimerax_opens_contours_and_colours(tmp_path: Path) -> None:
