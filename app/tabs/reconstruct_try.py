@@ -94,6 +94,7 @@ class TryTab(JobTab):
         body.addWidget(self.table, 1)
         body.addWidget(self.note)
         self.truth = FscPlot("Agreement with the truth (simulated)", TRUTH_NOTE, told=())
+        self.truth.plot.set_words("The curves appear with the first map.")
         self.strip = ImageStrip("Sections through the middle (simulated)", "The truth and the map of each method.")
         library().ask()
         self._rows: list[Mapping[str, Any]] = []

@@ -251,7 +251,7 @@ class Comparison:
         return volume[len(volume) // 2]
 
     def _show(self) -> None:
-        self._ctx.preview("sections", np.stack(self._slices), labels=self._labels)
+        self._ctx.preview("sections", np.stack(self._slices), labels=list(self._labels))
         if self._curves:
             self._ctx.preview(
                 "fsc-truth", np.stack(self._curves), labels=self._labels[1:], pixel_size_a=round(self._pixel, 6)

@@ -10,6 +10,7 @@ from core.physics.rotations import (
     about,
     angles,
     cone_rotations,
+    count_views,
     even_rotations,
     matrices,
     random_rotations,
@@ -117,3 +118,11 @@ def test_even_views_are_farther_apart_than_random_ones(n):
     even = even_rotations(n, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.det(even), 1, atol=1e-9)
     assert least(even) > max(least(random_rotations(n, np.random.default_rng(s))) for s in range(5))
+
+
+def test_views_are_counted_where_they_look():
+    angles_deg = np.array([[10.0, 5.0, 80.0], [10.0, 5.0, -20.0], [-170.0, 175.0, 0.0]])
+    counts = count_views(matrices(angles_deg), 18, 36)
+    assert counts.sum() == 3
+    assert counts[0, 19] == 2
+    assert counts[17, 1] == 1
