@@ -349,7 +349,7 @@ class VolumeSlices(QWidget):
                 parts += [f"cross-hair at x {x0}, y {y0}, z {z}", f"{size_text(volume.shape)} voxels"]
             if volume.pixel_size_a:
                 parts.append(f"{volume.pixel_size_a:.4g} Å/voxel")
-        parts.append(f"zoom {self.planes[name].model.zoom * 100:.3g} %")
+        parts.append(f"zoom {float(f'{self.planes[name].model.zoom * 100:.3g}'):g} %")  # never 1.2e+03
         self.status.setText("   |   ".join(parts))
 
     def _all(self) -> tuple[Volume, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent
+from PySide6.QtGui import QAction, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 from volumes import ball, write_map
 
@@ -164,6 +164,17 @@ def test_the_main_window_sends_maps_to_their_window(window, qtbot, maps, microgr
     qtbot.waitUntil(lambda: found.view.volumes.main.title == "small.mrc", timeout=WAIT)
     assert len(window.findChildren(VolumeWindow)) == 1  # the same window
     found.close()
+
+
+def test_the_menu_opens_a_map(window, qtbot, maps, monkeypatch):
+    (action,) = [a for a in window.findChildren(QAction) if a.shortcut().toString() == "Ctrl+M"]
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(maps / "small.mrc"), ""))
+    action.trigger()
+    found = window.findChild(VolumeWindow)
+    qtbot.waitUntil(lambda: kinds(found) == ["map"], timeout=WAIT)
+    assert "zoom" in found.view.slices.status.text()
+    window.hide()  # closing the main window closes this one
+    qtbot.waitUntil(lambda: not found.isVisible(), timeout=WAIT)
 
 
 def test_files_opened_from_the_menu_are_sorted_out_too(window, qtbot, maps, monkeypatch):
