@@ -58,9 +58,9 @@ class ReconstructTab(QStackedWidget):
         self.setCurrentWidget(self.particles)
         return True
 
-    def _show_maps(self, folder: Path) -> None:
+    def _show_maps(self, folder: Path, words: str) -> None:
         self.setCurrentWidget(self.particles)
-        self.particles.show_folder(folder)
+        self.particles.show_folder(folder, words)
 
     def close_tab(self) -> None:
         """The window closes."""

@@ -198,17 +198,17 @@ class ParticlesTab(JobTab):
             return str(result.get("summary") or "Done.")
         told, nyquist = result.get("resolution_a_0.143"), result.get("nyquist_a")
         at = f"to {told:.3g} Å" if told else f"up to Nyquist, {nyquist:.3g} Å"
-        return f"{METHOD_WORDS[method]} of {particles:,} particles. Half maps from images alone agree {at}."
+        return f"Map of {particles:,} particles: {METHOD_WORDS[method]}. Half maps from images alone agree {at}."
 
-    def show_folder(self, folder: Path) -> None:
-        """Show the maps of a folder that another run has made."""
+    def show_folder(self, folder: Path, words: str) -> None:
+        """Show the maps of a folder that another job has made; `words` say what they are."""
         self.touched = True
         if self.worker is not None and self.worker.active:
             self.session.message.emit("A reconstruction runs here: wait for its end, or stop it.", 8000)
             return
         self.release()
-        self.banner.hide()
         self.clear_view()
+        self.banner.show_text("done", words, "The settings on the left are not those of this map.")
         self.pages.setCurrentWidget(self.map)
         self.map.read(folder)
 

@@ -128,6 +128,7 @@ class MapPane(QWidget):
         """Three sections (3, L, L), across z, y and x, of a map that is being made."""
         pictures = {"z": slices[0], "y": slices[1], "x": np.ascontiguousarray(slices[2].T)}
         words = METHOD_WORDS.get(method, method)
+        self.view.set_message("")
         self.view.set_live(pictures, self.pixel_size_a, f"{words}: so far", provenance(method))
 
     def read(self, folder: Path) -> None:
@@ -174,8 +175,9 @@ class EvidencePane(QWidget):
         super().__init__()
         self.fsc = FscPlot("Resolution of the half maps", FSC_NOTE, told=("corrected",))
         self.views = ViewsPlot()
-        self.weight = ImageStrip("What the images know, in Fourier space (black 0, white 1)", WEIGHT_EMPTY)
+        self.weight = ImageStrip("What the images know, Fourier space", WEIGHT_EMPTY)
         self.views.show_nothing(VIEWS_EMPTY)
+        self.weight.title.setToolTip("Share of each Fourier coefficient that comes from the images: black 0, white 1")
         self.weight.common.hide()
         right = cards(Qt.Orientation.Vertical, (3000, 2000), self.views, self.weight)
         whole = QVBoxLayout(self)
@@ -206,11 +208,11 @@ class ProgressPane(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.residual = MetricPlot(
-            "What the map leaves of the images",
+            "Residual",
             "iteration",
-            "residual, share",
+            "|b − H v| / |b|",
             {"residual": "residual"},
-            "The part of the images that the map so far does not explain. Backprojection has no iterations.",
+            "How far the map so far is from explaining the images. Backprojection has no iterations.",
             falling=True,
         )
         self.noise = MetricPlot(

@@ -39,10 +39,10 @@ TRUTH_NOTE = "Agreement with what was simulated: known here only, never for real
 
 
 class TryTab(JobTab):
-    """Job `try-reconstruct`. `back_clicked`, and `show_clicked(folder)` to see a method's maps in the viewer."""
+    """Job `try-reconstruct`. `back_clicked`, and `show_clicked(folder, words)` to see a method's maps in the viewer."""
 
     back_clicked = Signal()
-    show_clicked = Signal(Path)
+    show_clicked = Signal(Path, str)
 
     job = "try-reconstruct"
     title = "Try it, simulated"
@@ -77,8 +77,8 @@ class TryTab(JobTab):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setAccessibleName("Methods against the truth")
         self.table.setWordWrap(False)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.itemSelectionChanged.connect(self._show_button)
         self.table.doubleClicked.connect(lambda _: self._show_maps())
         self.show_button = button("Show this map →", tip="The maps of the chosen method in the viewer")
@@ -166,4 +166,6 @@ class TryTab(JobTab):
     def _show_maps(self) -> None:
         at = self.table.currentRow()
         if 0 <= at < len(self._rows):
-            self.show_clicked.emit(Path(str(self._rows[at]["map"])).parent)
+            entry = self._rows[at]
+            words = f"Simulated {self.result.get('specimen', 'particles')}: {entry['words']}."
+            self.show_clicked.emit(Path(str(entry["map"])).parent, words)

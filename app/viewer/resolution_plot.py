@@ -57,7 +57,7 @@ class ResolutionPlot(QFrame):
     pointed = Signal(float)
 
     def __init__(self, y_label: str, legend: bool = False) -> None:
-        """`legend`: the names of the curves stand at the top right."""
+        """`legend`: the names of the curves stand at the lower left."""
         super().__init__()
         self._legend = legend
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -168,7 +168,7 @@ class ResolutionPlot(QFrame):
         plot.setMenuEnabled(False)
         plot.hideButtons()
         if self._legend:
-            plot.addLegend(offset=(-10, 10), labelTextSize="9pt")
+            plot.addLegend(offset=(10, -10), labelTextSize="9pt")  # these curves begin high
         plot.setMouseEnabled(x=False, y=False)
         plot.setFrameShape(QFrame.Shape.NoFrame)
         plot.setMinimumSize(0, 0)

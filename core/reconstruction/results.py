@@ -1,6 +1,6 @@
 """Reading back what a reconstruction left in its folder (outputs.py): maps, curves, numbers. Loads no torch.
 
-A map that a learned prior took part in carries LEARNED in its provenance, wherever it is shown.
+A map that a learned prior took part in carries LEARNED as its provenance wherever it is shown, and DATA_ONLY above it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from core.reconstruction import outputs
 from core.volumes.reading import look_at, read_map
 from core.volumes.volume import Volume, VolumeSet
 
-LEARNED = "posterior mean: images + learned prior; resolution is that of the half maps from images alone"
+LEARNED = "posterior mean: images + learned prior"
+DATA_ONLY = "Resolution is that of the half maps from images alone."
 CURVES = ("corrected", "unmasked", "masked", "randomised")
 HALF, SPREAD = "from images alone", "spread of the samples"
 _AGAIN = "Run the reconstruction again."
@@ -54,8 +55,9 @@ def read_outcome(folder: Path, cancelled: Callable[[], bool] | None = None) -> O
     def read(name: str, kind: str, words: str) -> Volume:
         return replace(read_map(folder / name, halved, None, cancelled, kind), provenance=words)
 
-    method = str(facts.get("method", ""))
-    found = [read(outputs.MAP, "map", provenance(method))]
+    words = provenance(str(facts.get("method", "")))
+    main = read(outputs.MAP, "map", words)
+    found = [replace(main, notes=(*main.notes, DATA_ONLY)) if words else main]
     for name, kind, words in (
         (outputs.HALF1, "half1", HALF),
         (outputs.HALF2, "half2", HALF),
