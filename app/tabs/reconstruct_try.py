@@ -78,7 +78,7 @@ class TryTab(JobTab):
         self.table.setAccessibleName("Methods against the truth")
         self.table.setWordWrap(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.table.itemSelectionChanged.connect(self._show_button)
         self.table.doubleClicked.connect(lambda _: self._show_maps())
         self.show_button = button("Show this map →", tip="The maps of the chosen method in the viewer")

@@ -39,10 +39,6 @@ def test_tabs_are_built_when_shown_and_by_keys(qtbot, window) -> None:
         window.show_tab(name)
 
 
-def test_a_coming_tab_says_so(window) -> None:
-    assert "not built yet" in window.page("reconstruct").sentence
-
-
 def start(seconds: float) -> Path:
     run_dir = rundir.create("fake", job_params("fake").parse({"action": "count", "seconds": seconds}))
     launch.start(run_dir)
