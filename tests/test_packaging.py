@@ -78,7 +78,12 @@ def test_torch_is_pinned_and_installed_as_pinned() -> None:
 def test_the_product_imports_only_what_it_declares() -> None:
     import ast
 
-    modules = {"pyside6-essentials": ["PySide6", "shiboken6"], "pyopengl": ["OpenGL"], "tomli-w": ["tomli_w"]}
+    modules = {
+        "pyside6-essentials": ["PySide6", "shiboken6"],
+        "pyopengl": ["OpenGL"],
+        "tomli-w": ["tomli_w"],
+        "torch-fourier-slice": ["torch_fourier_slice"],
+    }
     runtime = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = [split(r)[0] for r in runtime]
     allowed = {m for n in names for m in modules.get(n, [n])} | {
