@@ -33,7 +33,7 @@ def usable(found: Particles) -> tuple[Particles, dict[str, int], list[str]]:
     numbers = dict(found.numbers)
     for reason, keys in _FINITE:
         for values in (numbers[key] for key in keys if key in numbers):
-            leave_out(~np.isfinite(values.reshape(found.n, -1)).all(axis=1), reason)
+            leave_out(np.asarray(~np.isfinite(values.reshape(found.n, -1)).all(axis=1)), reason)
     for key, what in (_ABOVE_ZERO | _NUMBERS).items():
         if key not in numbers:
             continue

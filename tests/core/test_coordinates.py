@@ -217,7 +217,7 @@ def test_missing_files_are_refused(tmp_path):
 def test_names_of_two_folders_are_not_mixed_on_one_micrograph():
     xy = np.array([[1.0, 2.0]])
     third = Path("/data/C/m.mrc")
-    assert len(match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [third])[third]) == 0
+    assert len(co.match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [third])[third]) == 0
     second = Path("/data/B/m.mrc")
-    assert len(match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [second])[second]) == 1
-    assert len(match_names({"A/m.mrc": xy, "m.mrc": xy}, [third])[third]) == 2
+    assert len(co.match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [second])[second]) == 1
+    assert len(co.match_names({"A/m.mrc": xy, "m.mrc": xy}, [third])[third]) == 2
