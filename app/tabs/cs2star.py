@@ -40,7 +40,7 @@ MICROGRAPHS = (
         "Others, upside-down to them",
         "",
         "Of MotionCor or RELION after Patch Motion: y stays, angles and shifts are mirrored. "
-        "Extract again; the map comes out mirrored.",
+        "Extract the particles again.",
         picture=lambda: YPicture(True),
     ),
 )

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.cryosparc.find import Chosen
-from core.cryosparc.join import Joined, join
+from core.cryosparc.find import Chosen, without_part
+from core.cryosparc.join import Joined, join, together
 from core.cryosparc.particles import Particles, read_particles
 from core.cryosparc.tables import Options, Tables, convert
 from core.errors import InputError
-from core.io.cs import open_cs
+from core.io.cs import CsFile, open_cs
 
 Progress = Callable[[float, float], None]
 _PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
@@ -57,19 +57,21 @@ def run(
     rows, done = files[0].n, files[0].n
     matched = np.ones(main.n, bool)
     joined = []
-    for file in files[1:]:
-        other = read_particles(file, None, step, () if limit is None else _keys(main))
-        counts, found = join(main, chosen.main, other, file.path)
+    for family in _families(files[1:]):
+        parts = []
+        for file in family:
+            parts.append(read_particles(file, None, step, () if limit is None else _keys(main)))
+            done += file.n
+        counts, found = join(main, chosen.main, together(parts), family[0].path)
         joined.append(counts)
         matched &= found
-        done += file.n
-    if progress is not None:
-        progress(total, total)
     warnings = _of_uids(main)
+    warnings += [f"{one.path.name} has {one.ignored}, which was not used." for one in joined if one.ignored]
+    step(0, total)
     if not matched.all():
         main = _without(main, matched, chosen, drop_unmatched, main.n < rows)
         warnings.append(f"{int((~matched).sum())} particles have no partner in a passthrough file and were left out.")
-    tables = convert(main, options)
+    tables = convert(main, options, lambda: step(0, total))
     tables.warnings[:0] = warnings
     return Conversion(tables, joined, rows)
 
@@ -86,6 +88,14 @@ def check(tables: Tables, main: Path) -> None:
         )
 
 
+def _families(files: list[CsFile]) -> list[list[CsFile]]:
+    """Passthrough files of the classes or parts of one job are one file in several: their rows belong together."""
+    families: dict[str, list[CsFile]] = {}
+    for file in files:
+        families.setdefault(without_part(file.path.name), []).append(file)
+    return list(families.values())
+
+
 def _keys(main: Particles) -> list[np.ndarray]:
     """The sets of uids by which other files can be joined."""
     return [main.numbers[name] for name in ("uid", "source_uid") if name in main] or [np.empty(0, np.uint64)]
@@ -94,7 +104,8 @@ def _keys(main: Particles) -> list[np.ndarray]:
 def _of_uids(main: Particles) -> list[str]:
     if "uid" not in main:
         return []
-    twice = main.n - len(np.unique(main.numbers["uid"]))
+    uids = np.sort(main.numbers["uid"])
+    twice = int((uids[1:] == uids[:-1]).sum())
     return [f"{twice} uids stand twice in the dataset; every row is written."] if twice else []
 
 

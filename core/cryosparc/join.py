@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.cryosparc.particles import KINDS, Names, Particles
+from core.cryosparc.particles import Names, Particles
 from core.errors import InputError
 
 
@@ -24,6 +24,7 @@ class Joined:
     unused: int
     duplicates: int
     by_source: bool  # joined by the uid that a symmetry-expanded particle came from
+    ignored: str = ""  # alignments that the main file's own stand in place of
 
 
 def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tuple[Joined, np.ndarray]:
@@ -52,9 +53,33 @@ def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tupl
             path,
         )
     rows = order[place] if len(order) else np.zeros(main.n, np.int64)
+    ignored = other.alignment if main.alignment and other.alignment not in ("", main.alignment) else ""
     _add(main, other, rows, found)
-    unused = other.n - len(np.unique(place[found]))
-    return Joined(path, matched, main.n - matched, unused, duplicates, by_source), found
+    needed = np.zeros(other.n, bool)
+    needed[place[found]] = True
+    unused = other.n - int(needed.sum())
+    return Joined(path, matched, main.n - matched, unused, duplicates, by_source, ignored), found
+
+
+def together(parts: list[Particles]) -> Particles:
+    """The rows of several files one after the other; columns that one of them lacks are left out."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Particles(sum(part.n for part in parts), alignment=parts[0].alignment, classes=parts[0].classes)
+    for name, first in parts[0].numbers.items():
+        columns = [part.numbers[name] for part in parts if name in part.numbers]
+        if len(columns) == len(parts) and all(column.shape[1:] == first.shape[1:] for column in columns):
+            whole.numbers[name] = np.concatenate(columns)
+    for name in parts[0].texts:
+        names = [part.texts[name] for part in parts if name in part.texts]
+        if len(names) == len(parts):
+            starts = np.cumsum([0, *(len(n.values) for n in names)])
+            which = [n.which + start for n, start in zip(names, starts, strict=False)]
+            whole.texts[name] = Names([v for n in names for v in n.values], np.concatenate(which).astype(np.int32))
+    if any(part.alignment != whole.alignment for part in parts):
+        whole.alignment = ""
+        whole.numbers = {k: v for k, v in whole.numbers.items() if not k.startswith("align_")}
+    return whole
 
 
 def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,16 +91,13 @@ def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _add(main: Particles, other: Particles, rows: np.ndarray, found: np.ndarray) -> None:
-    """Columns that `main` lacks; alignments all from one file, the better kind of the two."""
-    better = bool(other.alignment) and (
-        not main.alignment or KINDS.index(other.alignment) < KINDS.index(main.alignment)
-    )
-    if better:
-        for name in [n for n in main.numbers if n.startswith("align_")]:
-            del main.numbers[name]
+    """Columns that `main` lacks; alignments only when it has none at all: a job's own result counts, whatever its kind,
+    and parts of two alignments must not be mixed."""
+    aligned = bool(main.alignment)
+    if not aligned:
         main.alignment, main.classes = other.alignment, other.classes
     for name, values in other.numbers.items():
-        if name in main.numbers or (name.startswith("align_") and not better):
+        if name in main.numbers or (name.startswith("align_") and aligned):
             continue
         taken = values[rows] if other.n else np.zeros((main.n, *values.shape[1:]), values.dtype)
         taken[~found] = 0

@@ -29,8 +29,8 @@ _PURPOSE = {
 }
 _MIRRORED = (
     "for RELION, with micrographs that lie upside-down to CryoSPARC's (--micrographs-are motioncor): y is not "
-    "inverted, and shifts, Euler angles, defocus angles and beam tilt are those of the mirrored images. Extract the "
-    "particles again; the map comes out mirrored to CryoSPARC's."
+    "inverted, and shifts, Euler angles, defocus angles, beam tilt and magnification are those of the mirrored images "
+    "(the same map, seen from behind). Extract the particles again."
 )
 _MIRRORED_INVERT = "the same, with rlnCoordinateY = NY - Y: positions as CryoSPARC's own micrographs have them."
 

@@ -8,7 +8,7 @@ Beam tilt (mrad) = 1000 asin(tilt_A / (Cs in mm * 1e7)).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.cryosparc import names
 from core.cryosparc.optics import Optics, optics_of
 from core.cryosparc.particles import Particles
 from core.cryosparc.poses import to_euler, wrapped
+from core.cryosparc.usable import usable
 from core.io.star_write import Column, Texts
 
 MICROGRAPHS = ("cryosparc", "motioncor")
@@ -47,44 +48,37 @@ class Tables:
     y_range: tuple[float, float] | None = None
 
 
-def convert(found: Particles, options: Options) -> Tables:
-    """RELION's tables of `found`, sorted by stack and image number (by micrograph where there are no images)."""
+def convert(found: Particles, options: Options, check: Callable[[], None] = lambda: None) -> Tables:
+    """RELION's tables of `found`, sorted by stack and image number (by micrograph where there are no images).
+
+    `check()` is called between the parts of the work and may raise to stop.
+    """
     warnings: list[str] = []
-    found, dropped = _usable(found)
+    found, dropped, said = usable(found)
+    warnings += said
+    check()
     found = _sorted(found)
+    check()
     optics = optics_of(found)
+    check()
     warnings += optics.warnings
     tables = Tables(dict(optics.columns), {}, None, found.n, dropped, warnings)
     columns = tables.particles
     _names(found, tables, options)
     _coordinates(found, tables, options)
+    check()
     _alignments(found, tables, options)
+    check()
     _ctf(found, tables, options)
+    check()
     _labels(found, tables, optics)
     if options.keep_uid and "uid" in found:
         columns["vitreousCryosparcUid"] = found.numbers["uid"]
-    if options.mirrored and "rlnBeamTiltY" in tables.optics:
-        tables.optics["rlnBeamTiltY"] = [-value for value in tables.optics["rlnBeamTiltY"]]
+    for label in ("rlnBeamTiltY", "rlnMagMat01", "rlnMagMat10") if options.mirrored else ():
+        if label in tables.optics:
+            tables.optics[label] = [-value for value in tables.optics[label]]
     _refuse_guessing(found, tables)
     return tables
-
-
-def _usable(found: Particles) -> tuple[Particles, dict[str, int]]:
-    """Without rows that hold no numbers where RELION needs them; how many were left out, by reason."""
-    dropped: dict[str, int] = {}
-    keep = np.ones(found.n, bool)
-    for reason, keys in (
-        ("pose or shift is not a number", ("align_pose", "align_shift")),
-        ("defocus is not a number", ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")),
-        ("position is not a number", ("x_fraction", "y_fraction")),
-    ):
-        bad = np.zeros(found.n, bool)
-        for values in (found.numbers[key] for key in keys if key in found.numbers):
-            bad |= ~np.isfinite(values.reshape(found.n, -1)).all(axis=1)
-        if (bad & keep).any():
-            dropped[reason] = int((bad & keep).sum())
-            keep &= ~bad
-    return (found.take(np.flatnonzero(keep)) if dropped else found), dropped
 
 
 def _sorted(found: Particles) -> Particles:
@@ -126,9 +120,10 @@ def _names(found: Particles, tables: Tables, options: Options) -> None:
 
 
 def _warn_of_paths(paths: Sequence[str], tables: Tables) -> None:
-    if any(set(path) & set(" \t") for path in paths):
+    if any(set(path) & set(' \t"') for path in paths):
         tables.warnings.append(
-            "Some stack names contain blanks. They are quoted, which RELION may not read: link them to names without."
+            "Some stack names contain blanks or quote marks. They are quoted, which RELION may not read: link them to "
+            "names without."
         )
     plain = sum(1 for path in paths if path.lower().endswith(".mrc"))
     if plain:
@@ -183,9 +178,9 @@ def _alignments(found: Particles, tables: Tables, options: Options) -> None:
         tables.absent.append("rlnAngleRot, rlnAngleTilt, rlnAnglePsi: the dataset has no alignments.")
     elif pose.shape == (found.n, 3):
         rot, tilt, psi = to_euler(pose)
-        # a micrograph upside-down shows the mirrored particle: M R M with M = diag(1, -1, 1)
-        columns["rlnAngleRot"], columns["rlnAngleTilt"] = flip * rot, tilt
-        columns["rlnAnglePsi"] = flip * psi
+        if options.mirrored:  # an image upside-down is the same map seen from behind: diag(1, -1, -1) A
+            rot, tilt, psi = wrapped(rot + 180.0), 180.0 - tilt, -psi
+        columns["rlnAngleRot"], columns["rlnAngleTilt"], columns["rlnAnglePsi"] = rot, tilt, psi
     else:
         columns["rlnAnglePsi"] = wrapped(flip * np.degrees(pose.reshape(found.n).astype(np.float64)))
         tables.warnings.append(

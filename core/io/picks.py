@@ -116,10 +116,10 @@ def _pixel_sizes(path: Path) -> dict[str, float | None]:
 
 def read_candidates(path: Path) -> dict[str, Picks]:
     """Candidates by micrograph name, as `write_candidates` wrote them."""
-    table = read_star(path).get("candidates", {})
+    table = read_star(path).get("candidates")
     needed = ("rlnMicrographName", *_NUMBERS, _REASON)
-    missing = next((name for name in needed if name not in table), None)
-    if missing is not None:
+    missing = next((name for name in needed if table is None or name not in table), None)
+    if missing is not None or table is None:
         raise InputError(f"{path} holds no candidates: _{missing} is missing.", "Run pick-particles again.", path)
     names = table["rlnMicrographName"].astype(str)
     x, y, score = (numbers(table, column, path) for column in needed[1:4])

@@ -353,14 +353,14 @@ def test_a_typed_height_that_differs_is_used_and_told(tmp_path):
 
 
 def test_upside_down_micrographs_show_the_mirrored_particle(tmp_path):
-    """Points of a map, projected by both tables: y changes its sign, as in an image turned upside-down."""
-    rows = cs_files.particles(12, ctf__tilt_A=np.tile(np.array([100.0, 300.0], "f4"), (12, 1)))
+    """Points of one map, projected by both tables: y changes its sign, as in an image turned upside-down."""
+    some = {"ctf/tilt_A": [100.0, 300.0], "ctf/anisomag": [0.01, 0.02, 0.03, 0.04]}
+    rows = cs_files.particles(12, **{k: np.tile(np.array(v, "f4"), (12, 1)) for k, v in some.items()})
     straight, mirrored = tables_of(rows, tmp_path), tables_of(rows, tmp_path, mirrored=True)
     points = np.random.default_rng(2).normal(size=(3, 50))
-    reflected = points * np.array([[1], [-1], [1]])  # the mirrored map
     angles = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
     here = relion_matrix(*[np.asarray(straight.particles[a]) for a in angles]) @ points
-    there = relion_matrix(*[np.asarray(mirrored.particles[a]) for a in angles]) @ reflected
+    there = relion_matrix(*[np.asarray(mirrored.particles[a]) for a in angles]) @ points
     np.testing.assert_allclose(there[:, 0], here[:, 0], atol=1e-9)
     np.testing.assert_allclose(there[:, 1], -here[:, 1], atol=1e-9)
     for label, sign in (("rlnOriginXAngst", 1), ("rlnOriginYAngst", -1), ("rlnDefocusAngle", -1), ("rlnDefocusU", 1)):
@@ -368,6 +368,12 @@ def test_upside_down_micrographs_show_the_mirrored_particle(tmp_path):
     np.testing.assert_allclose(mirrored.particles["rlnCoordinateY"], straight.inverted_y, atol=1e-6)
     np.testing.assert_allclose(mirrored.inverted_y, straight.particles["rlnCoordinateY"], atol=1e-6)
     assert mirrored.optics["rlnBeamTiltY"] == [pytest.approx(-straight.optics["rlnBeamTiltY"][0])]
+    turn = np.diag([1.0, -1.0])
+    straight_matrix, mirrored_matrix = (
+        np.array([t.optics[f"rlnMagMat{i}{j}"][0] for i in range(2) for j in range(2)]).reshape(2, 2)
+        for t in (straight, mirrored)
+    )
+    np.testing.assert_allclose(mirrored_matrix, turn @ straight_matrix @ turn)
     # the stacks are not upside-down, so they must not be named beside such poses
     assert "rlnImageName" not in mirrored.particles
     assert any("extract the particles again" in text for text in mirrored.absent)
@@ -433,3 +439,51 @@ def test_the_one_table_of_old_relion(tmp_path):
     np.testing.assert_allclose(c["rlnOriginX"], rows["alignments3D/shift"][:, 0] * 2, rtol=1e-5)
     np.testing.assert_allclose(np.asarray(c["rlnDetectorPixelSize"]) * 1e4 / np.asarray(c["rlnMagnification"]), 2.5)
     np.testing.assert_allclose(c["rlnVoltage"], 300)
+
+
+# ---- values without sense -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, -1, np.nan, np.inf])
+def test_pixel_sizes_without_sense_are_not_passed_on(tmp_path, value):
+    bad = np.full(6, value, "f4")
+    tables = tables_of(cs_files.particles(6, blob__psize_A=bad, alignments3D__psize_A=bad), tmp_path)
+    assert tables.n == 6
+    assert "rlnImagePixelSize" not in tables.optics
+    assert "rlnOriginXAngst" not in tables.particles
+    assert any("pixel size in the dataset is 0 or no number" in text for text in tables.warnings)
+    some = np.where(np.arange(6) == 2, value, 2.5).astype("f4")
+    tables = tables_of(cs_files.particles(6, blob__psize_A=some), tmp_path)
+    assert tables.n == 5
+    assert tables.optics["rlnImagePixelSize"] == [2.5]
+    assert tables.dropped == {"pixel size is 0 or no number": 1}
+
+
+def test_unsigned_minus_one_means_none(tmp_path):
+    none = np.where(np.arange(6) == 1, 2**32 - 1, 2).astype("u4")
+    tables = tables_of(cs_files.particles(6, alignments3D__class=none, blob__idx=none), tmp_path)
+    assert tables.n == 5
+    assert tables.dropped == {"no image is named": 1}
+    rows = cs_files.particles(6, alignments3D__class=none, ctf__exp_group_id=none)
+    tables = tables_of(rows, tmp_path)
+    assert sorted(tables.particles["rlnClassNumber"]) == [0, 3, 3, 3, 3, 3]
+    assert tables.optics["rlnOpticsGroupName"] == ["opticsGroup0", "opticsGroup3"]
+    assert any("1 particles have no class" in text for text in tables.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("location/center_x_frac", np.zeros((6, 1), "f4")),
+        ("blob/psize_A", np.ones((6, 2), "f4")),
+        ("ctf/tilt_A", np.ones(6, "f4")),
+        ("ctf/accel_kv", np.ones(6, "c8")),
+        ("alignments3D/split", np.ones((6, 2), "u4")),
+        ("alignments3D/psize_A", np.ones((6, 3), "f4")),
+        ("alignments3D/pose", np.ones((6, 4), "f4")),
+    ],
+)
+def test_columns_of_another_shape_or_type_are_as_good_as_absent(tmp_path, name, values):
+    tables = tables_of(cs_files.particles(6, **{name: values}), tmp_path)
+    assert tables.n == 6
+    assert "rlnDefocusU" in tables.particles
