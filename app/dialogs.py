@@ -34,6 +34,7 @@ EVERYWHERE = (
     ("Ctrl+1 ... Ctrl+6", "the six tabs"),
     ("Ctrl+Return", "run the job of this tab"),
     ("Ctrl+K", "compare any two images"),
+    ("Ctrl+M", "open a map"),
     ("Ctrl+Shift+S", "save noise boxes to another file"),
     ("Ctrl+Shift+T", "dark or light"),
     ("F1, ?", "this sheet"),
@@ -79,6 +80,15 @@ COMPARISON = (
     ("Ctrl+T", "pictures, or “Can I trust it?” (Predict)"),
     ("X", "exchange A and B (window of two images)"),
 )
+MAP = (
+    ("click, drag", "move the cross-hair"),
+    ("wheel, PgUp, PgDn, [ ]", "go through the sections"),
+    ("Ctrl+wheel, Shift+drag", "zoom, pan; double click fits"),
+    ("X", "hide or show the cross-hair"),
+    ("S", "the surface alone, or beside the sections"),
+    ("drag, Shift+drag, wheel", "on the surface: turn, move, zoom"),
+    ("arrows, F", "on the surface: turn by 5°, from the front"),
+)
 OTHER_BUTTONS = "Home, Mouse: other programs' buttons (Default, RELION, EMAN2, cellpose)."
 
 
@@ -96,6 +106,7 @@ def key_sections(scheme_name: str = "") -> list[Section]:
         ("Noise boxes (Home): keys", BOXES),
         ("Tools of the left button (Home)", TOOLS),
         ("Comparison (Predict, two images)", COMPARISON),
+        ("Map", MAP),
     )
     return [(title, [(how.format(**words), what) for how, what in rows]) for title, rows in parts]
 

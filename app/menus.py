@@ -43,6 +43,12 @@ def _compare(window: MainWindow) -> None:
     open_for(window)
 
 
+def _open_map(window: MainWindow) -> None:
+    from app.volume_window import open_for
+
+    open_for(window)
+
+
 def build_menus(window: MainWindow) -> None:
     """Fill the menu bar."""
     bar = window.menuBar()
@@ -76,6 +82,7 @@ def build_menus(window: MainWindow) -> None:
     view_menu.addSeparator()
     _add(view_menu, "Pixel size…", at_home(home.view.ask_pixel_size))
     _add(view_menu, "Compare two images…", lambda: _compare(window), "Ctrl+K")
+    _add(view_menu, "Open a map…", lambda: _open_map(window), "Ctrl+M")
     themes = view_menu.addMenu("Theme")
     for name in theme.THEMES:
         _add(themes, name.capitalize(), lambda n=name: window.set_theme(n))

@@ -71,7 +71,7 @@ class PreferencesDialog(QDialog):
         self._window.session.settings.renderer = setting
         self._window.session.save()
         if setting == "raster":
-            self._use(renderer.Choice("raster", "asked for"))
+            self._use(renderer.Choice("raster", renderer.ASKED))
         elif setting == "auto" and renderer.is_remote():
             self._use(renderer.Choice("raster", "remote display"))
         else:

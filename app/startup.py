@@ -137,7 +137,7 @@ def _run(paths: list[Path], demo_result: dict[str, Any] | None, asked: str) -> i
     if demo_result:
         window.show_demo(demo_result)
     elif paths:
-        window.home.open_paths(paths)
+        window.open_paths(paths)
     return finish(app.exec())
 
 

@@ -41,6 +41,8 @@ TAB_OF_JOB = {
     "cs2star": "cs2star",
 }
 PART_OF_TAB = {"pick-noise": "jobs", "pick-particles": "jobs", "demo": "jobs", "trust": "trust"}
+MAP_SUFFIXES = (".mrc", ".map", ".mrc.gz", ".map.gz", ".mrc.bz2", ".map.bz2", ".ccp4", ".rec")
+MAPS_AT_ONCE = 8
 SCAN_MS = 5000
 WARM_MS = 4000  # after the start, when the window is there and nobody has asked for curves yet
 
@@ -260,12 +262,22 @@ class MainWindow(QMainWindow):
             self._open_dropped(paths)
 
     def _open_dropped(self, paths: list[Path]) -> None:
-        """Datasets of CryoSPARC go to cs2star, and so does a folder while that is shown; all else goes to Home."""
+        """Datasets of CryoSPARC go to cs2star, and so does a folder while that is shown; all else is opened."""
         datasets = all(path.suffix.lower() in (".cs", ".csg") for path in paths)
         if (datasets or TABS[self.rooms.currentIndex()] == "cs2star") and self.page("cs2star").take_drop(paths):
             self.show_tab("cs2star")
         else:
+            self.open_paths(paths)
+
+    def open_paths(self, paths: list[Path]) -> None:
+        """Open files and folders: 3D maps in their own window, everything else on Home."""
+        maps = [path for path in paths if path.name.lower().endswith(MAP_SUFFIXES)]
+        if not maps or len(paths) > MAPS_AT_ONCE:  # a header is read of each
             self.show_tab("home").open_paths(paths)
+            return
+        from app.volume_window import sort_out_maps
+
+        sort_out_maps(self, paths, lambda rest: self.show_tab("home").open_paths(rest))
 
     # ---- closing ---------------------------------------------------------------------------------------
 

@@ -83,6 +83,8 @@ def test_the_product_imports_only_what_it_declares() -> None:
         "pyopengl": ["OpenGL"],
         "tomli-w": ["tomli_w"],
         "torch-fourier-slice": ["torch_fourier_slice"],
+        "scikit-image": ["skimage"],
+        "pillow": ["PIL"],
     }
     runtime = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     names = [split(r)[0] for r in runtime]

@@ -200,7 +200,8 @@ class HomeTab(QWidget):
         """Ask for micrograph files."""
         chosen, _ = QFileDialog.getOpenFileNames(self, "Open micrographs", self._last_dir(), MICROGRAPHS)
         if chosen:
-            self.open_paths([Path(c) for c in chosen])
+            opener = getattr(self.window(), "open_paths", self.open_paths)  # the window sorts out 3D maps first
+            opener([Path(c) for c in chosen])
 
     def open_folder(self) -> None:
         """Ask for a folder of micrographs."""

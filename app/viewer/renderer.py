@@ -21,6 +21,7 @@ from app.viewer import gl_probe
 
 log = logging.getLogger(__name__)
 
+ASKED = "asked for"  # why there is no OpenGL: the user wants none
 SETTINGS = ("auto", "raster", "gl")
 NAMES = {"raster": "raster", "gl": "OpenGL"}
 MAX_AGE_S = 7 * 86400  # drivers get updates
@@ -31,11 +32,15 @@ _WATCHED_PREFIXES = ("MESA_", "LIBGL_", "GALLIUM_", "__GL", "EGL_", "VGL_", "DRI
 
 @dataclass(frozen=True)
 class Choice:
-    """`name`: raster or gl; `why`: the reason, for the status bar and Preferences; `about`: the driver."""
+    """`name`: raster or gl; `why`: the reason, for the status bar and Preferences; `about`: the driver.
+
+    `works`: the probe made an OpenGL context here, so surfaces of maps can be drawn, though pictures may do without.
+    """
 
     name: str = "raster"
     why: str = ""
     about: str = ""
+    works: bool = False
 
 
 _current = Choice()
@@ -88,7 +93,7 @@ class Chooser:
     def choose(self, timeout_s: float = 4.0) -> Choice:
         """The painter to use; waits for the probe if there is one."""
         if self._setting == "raster":
-            return Choice("raster", "asked for")
+            return Choice("raster", ASKED)
         if self._setting == "auto" and is_remote():
             return Choice("raster", "remote display")
         if self._child is not None:
@@ -134,5 +139,5 @@ def decide(setting: str, answer: dict[str, Any]) -> Choice:
         why = str(answer.get("reason") or "no OpenGL")
         return Choice("raster", f"OpenGL was asked for, but: {why}" if setting == "gl" else why, about)
     if setting == "auto" and answer.get("software"):
-        return Choice("raster", "OpenGL is done in software here, which is slower", about)
-    return Choice("gl", about, about)
+        return Choice("raster", "OpenGL is done in software here, which is slower", about, works=True)
+    return Choice("gl", about, about, works=True)

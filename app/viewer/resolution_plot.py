@@ -56,8 +56,10 @@ class ResolutionPlot(QFrame):
 
     pointed = Signal(float)
 
-    def __init__(self, y_label: str) -> None:
+    def __init__(self, y_label: str, legend: bool = False) -> None:
+        """`legend`: the names of the curves stand at the top right."""
         super().__init__()
+        self._legend = legend
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._y_label, self._unit = y_label, "Å"
         self._curves: tuple[Curve, ...] = ()
@@ -144,6 +146,10 @@ class ResolutionPlot(QFrame):
             style = Qt.PenStyle.DashLine if curve.dashed else Qt.PenStyle.SolidLine
             pen = pg.mkPen(theme.colour(curve.token), width=1 if curve.dashed else 2, style=style)
             item.plot(curve.x, curve.y, pen=pen, name=curve.name)
+        if item.legend is not None:
+            item.legend.setLabelTextColor(theme.colour("text"))
+            for _, text in item.legend.items:
+                text.setText(text.text)  # takes the colour
         for y, text in self._levels:
             item.addItem(self._horizontal(pg, y, text))
         for place, mark in enumerate(self._marks):
@@ -161,6 +167,8 @@ class ResolutionPlot(QFrame):
         plot = pg.PlotWidget(axisItems={"bottom": _resolution_axis(pg)("bottom")})
         plot.setMenuEnabled(False)
         plot.hideButtons()
+        if self._legend:
+            plot.addLegend(offset=(-10, 10), labelTextSize="9pt")
         plot.setMouseEnabled(x=False, y=False)
         plot.setFrameShape(QFrame.Shape.NoFrame)
         plot.setMinimumSize(0, 0)

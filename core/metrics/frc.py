@@ -56,13 +56,7 @@ class RingCorrelation:
 
         Interpolated between two rings. Also None when the correlation is never above.
         """
-        above = self.correlation - threshold
-        for ring in range(self.first_ring + 1, len(above)):
-            if above[ring] < 0 <= above[ring - 1]:
-                part = float(above[ring - 1] / (above[ring - 1] - above[ring]))
-                before, after = float(self.frequency[ring - 1]), float(self.frequency[ring])
-                return before + part * (after - before)
-        return None
+        return first_crossing(self.frequency, self.correlation, threshold, self.first_ring)
 
     def resolution(self, threshold: float | np.ndarray) -> float | None:
         """Å (or px) of `crossing`."""
@@ -77,6 +71,22 @@ class RingCorrelation:
     def finest(self) -> float:
         """Resolution at the Nyquist frequency, Å (or px)."""
         return 2.0 * (self.pixel_size_a or 1.0)
+
+
+def first_crossing(
+    frequency: np.ndarray, correlation: np.ndarray, threshold: float | np.ndarray, first: int = 0
+) -> float | None:
+    """Frequency where a correlation (m,) on rings or shells first falls below a number or a curve (m,).
+
+    Interpolated between two rings; `first`: the innermost that means something. None when it never does.
+    """
+    above = correlation - threshold
+    for ring in range(first + 1, len(above)):
+        if above[ring] < 0 <= above[ring - 1]:
+            part = float(above[ring - 1] / (above[ring - 1] - above[ring]))
+            before, after = float(frequency[ring - 1]), float(frequency[ring])
+            return before + part * (after - before)
+    return None
 
 
 def compare(
