@@ -28,7 +28,7 @@ from core.reconstruction.denoiser import (
     space_to_depth,
 )
 from core.reconstruction.leakage import Trained, check, identity, sequences
-from core.reconstruction.prior import BUNDLED_PATH, Facts, Prior, load_prior, save_prior
+from core.reconstruction.prior import BUNDLED_PATH, Facts, Prior, _turned, _turned_back, load_prior, save_prior
 from core.reconstruction.prior_data import INNER, Entry, Maps, mean_spectrum, read_entry, shell_index
 from core.reconstruction.prior_set import Judge, weighted_loss
 
@@ -277,6 +277,21 @@ def test_maps_are_denoised_one_by_one_as_arrays_or_tensors(prior_file):
             prior.denoise(x, bad)
     with pytest.raises(ValueError, match="multiple"):
         prior.denoise(np.zeros((1, 12, 12, 12), np.float32), 0.4)
+
+
+def test_the_average_of_all_turns_does_not_depend_on_the_orientation(prior_file):
+    prior = load_prior(prior_file)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 16, 16, 16)).astype(np.float32))
+    assert len({tuple(_turned(x[0], i).flatten()[:50].tolist()) for i in range(24)}) == 24
+    for i in range(24):
+        torch.testing.assert_close(_turned_back(_turned(x[0], i), i), x[0], rtol=0, atol=0)
+    one, all_of_them = (prior.denoise(x, 0.5, turns) for turns in (1, 24))
+    turned = x.rot90(1, (1, 3)).rot90(1, (2, 3))
+    back = [prior.denoise(turned, 0.5, t).rot90(-1, (2, 3)).rot90(-1, (1, 3)) for t in (1, 24)]
+    assert float((back[0] - one).abs().max()) > 0.01
+    assert float((back[1] - all_of_them).abs().max()) < 0.02 * float(all_of_them.abs().max())
+    with pytest.raises(ValueError, match="turns"):
+        prior.denoise(x, 0.5, 25)
 
 
 def test_an_unknown_grey_scale_is_found(maps):
