@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.reconstruction.statistics import Batch, Statistics
 
 _NOISE_IMAGES = 1000  # that the noise is measured on
+_ENOUGH_IMAGES = 200  # from which on a first map tells the noise behind the particles
 _SAVE_EVERY = 20_000  # images between two savings of the statistics
 _COUNTED = 0.6  # share of the time that reading takes
 
@@ -206,6 +207,8 @@ def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
             yield batch
 
     power = st.corner_noise(some("Noise of the corners", 0.01), particles.box, particles.groups)
+    if len(rows) < _ENOUGH_IMAGES:  # what a map of few images leaves of them is no noise
+        return power
     first = st.empty(particles.box, particles.box_pixel_a, power)
     for batch in some("A first map", 0.04):
         st.add(first, batch, np.eye(3)[None])
