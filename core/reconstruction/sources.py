@@ -273,8 +273,8 @@ def _stack_pixel_size(
         header = {info.pixel_size_a for info in infos if info.pixel_size_a}
         if any(abs(one / pixel - 1) > _SAME for one in header):
             raise InputError(
-                f"{_ctf_name(given)} is of images of {ctf.box} px with {ctf.pixel_size_a:g} Å, but {path.name} has images "
-                f"of {size} px with {min(header):g} Å: they do not show the same field.",
+                f"{_ctf_name(given)} is of images of {ctf.box} px with {ctf.pixel_size_a:g} Å, but {path.name} has "
+                f"images of {size} px with {min(header):g} Å: they do not show the same field.",
                 "Choose the files that belong together, or give --pixel-size.",
                 path,
             )
