@@ -32,7 +32,7 @@ def whole_pixels(
 def inside(centre: np.ndarray, box: int, shape: tuple[int, int]) -> np.ndarray:
     """Which boxes (n,) about these pixels (n, 2: x, y) lie wholly within a micrograph (ny, nx)."""
     first = centre - box // 2
-    return ((first >= 0) & (first + box <= np.array(shape[::-1]))).all(axis=1)
+    return np.all((first >= 0) & (first + box <= np.array(shape[::-1])), axis=1)
 
 
 def boxes(image: np.ndarray, centre: np.ndarray, box: int) -> Iterator[np.ndarray]:
@@ -49,7 +49,7 @@ class Finish:
     """
 
     def __init__(self, box: int, size: int, diameter_px: float | None, normalise: bool) -> None:
-        self.size, self.normalise, self.sign = size, normalise, 1.0
+        self.box, self.size, self.normalise, self.sign = box, size, normalise, 1.0
         radius = (BACKGROUND * box if diameter_px is None else diameter_px) / 2 * size / box
         axis = np.arange(size) - size // 2
         self._outside = np.hypot(axis[:, None], axis[None]).ravel() > radius

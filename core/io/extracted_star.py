@@ -32,7 +32,8 @@ _REPLACED = frozenset({
 class Positions:
     """n particles of a STAR file: `xy` (n, 2) px; `names` the micrographs they name, `which` (n,) of these.
 
-    `pixel_size_a`: Å per pixel of the micrographs, None where the file does not say it.
+    `pixel_size_a`: Å per pixel of the micrographs, `original_a` before they were binned; None where the file does not
+    say it, or says several.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Positions:
     names: list[str]
     which: np.ndarray
     pixel_size_a: float | None
+    original_a: float | None
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -87,17 +89,17 @@ def read_positions(path: Path, told: Callable[[int], None] = lambda _: None) -> 
     texts = table[_NAME].astype(str) if _NAME in table else np.full(len(table.lines), path.name)
     names, which = np.unique(texts, return_inverse=True)
     xy = np.stack([numbers(table, c, path) for c in _XY], axis=1)
-    return Positions(path, table, optics, xy, [str(n) for n in names], which, _micrograph_pixel(optics, table, path))
+    sizes = (_one_size(c, optics, table, path) for c in (_MICROGRAPH_PIXEL, _ORIGINAL_PIXEL))
+    return Positions(path, table, optics, xy, [str(n) for n in names], which, *sizes)
 
 
-def _micrograph_pixel(optics: Table | None, table: Table, path: Path) -> float | None:
-    """Of the micrographs, as the file says it; None where it does not, or says several."""
-    for name in (_MICROGRAPH_PIXEL, _ORIGINAL_PIXEL):
-        for one in (optics, table):
-            if one is not None and name in one:
-                values = numbers(one, name, path)
-                if values.min() > 0 and np.ptp(values) < 1e-3 * values.max():
-                    return float(values.mean())
+def _one_size(name: str, optics: Table | None, table: Table, path: Path) -> float | None:
+    """The one value above 0 of a column of either table."""
+    for one in (optics, table):
+        if one is not None and name in one:
+            values = numbers(one, name, path)
+            if values.min() > 0 and np.ptp(values) < 1e-3 * values.max():
+                return float(values.mean())
     return None
 
 
