@@ -3,20 +3,19 @@
     particles.star  particles/mic_0001.mrcs ...       in the output folder
 
 Streamed: memory holds one micrograph. The table is written last: a folder that has it is complete. A run that was
-stopped goes on with the micrographs that it had not done. The cutting is core/images/extraction.py, the table
-core/io/extracted_star.py.
+stopped goes on with the micrographs that it had not done. Which boxes: extract_plan.py; the cutting:
+core/images/extraction.py; the table: core/io/extracted_star.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from core.errors import AppError, InputError, ParamError
+from core.errors import InputError, ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
 from core.params import Params, ui
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from core.images.extraction import Finish
     from core.images.single import Notes
     from core.io.extracted_star import Positions
+    from core.jobs.extract_plan import Cut, Plan
 
-STAR, STACKS = "particles.star", "particles"
+STAR = "particles.star"
 _PROBED, _LOOKED_AT = 5, 400  # micrographs, and images, that say whether particles are dark or light
 _SHOWN = 25  # images of the preview
-_DIFFERS = 0.01  # relative: a header and a table that do not tell the same pixel size
 _LEAST_BACKGROUND = 32  # px
-_MOST_NAMES = 5  # in a message
 
 
 class ExtractParams(Params):
@@ -82,33 +80,12 @@ class ExtractParams(Params):
     overwrite: bool = Field(False, description="Replace particles that are in the output folder.")
 
 
-@dataclass
-class _Cut:
-    """What is cut from one micrograph: rows of the table, centre pixels, origins in Å; where to."""
-
-    path: Path
-    stack: Path
-    rows: np.ndarray
-    centre: np.ndarray
-    origins_a: np.ndarray
-
-
-@dataclass
-class _Plan:
-    """All that is to be done."""
-
-    pixel_a: float
-    cuts: list[_Cut] = field(default_factory=list)
-    edge: int = 0  # particles whose box leaves the micrograph
-    unmatched: int = 0  # particles of micrographs that were not given
-    failed: dict[str, AppError] = field(default_factory=dict)
-
-
 def run(params: ExtractParams, ctx: JobContext) -> dict[str, Any]:
     """Plan every box from the headers, find the contrast, cut micrograph by micrograph, write the table."""
     from core.images.extraction import Finish
     from core.images.single import Notes
     from core.io.extracted_star import read_positions
+    from core.jobs.extract_plan import make_plan
 
     size = _check(params)
     finish = Finish(params.box, size, params.diameter, params.normalise)
@@ -121,7 +98,7 @@ def run(params: ExtractParams, ctx: JobContext) -> dict[str, Any]:
     with exclusive(params.output):
         ctx.step(0, 1, f"Reading {params.particles.name}")
         source = read_positions(params.particles, lambda _: ctx.step(0, 1, f"Reading {params.particles.name}"))
-        plan = _plan(params, ctx, source)
+        plan = make_plan(params, ctx, source)
         _make_room(params, ctx, plan)
         tell = Notes(ctx.warn)
         finish.sign = -1.0 if params.invert == "yes" else 1.0 if params.invert == "no" else _sign(plan, ctx, finish)
@@ -144,86 +121,10 @@ def _check(params: ExtractParams) -> int:
     return size
 
 
-# ---- what is to be done ----------------------------------------------------------------------------------
+# ---- before the first box -------------------------------------------------------------------------------
 
 
-def _plan(params: ExtractParams, ctx: JobContext, source: Positions) -> _Plan:
-    """Every box, decided from the headers of the micrographs alone."""
-    from core.denoising.collect import micrograph_names, output_names
-    from core.images.extraction import inside, whole_pixels
-    from core.images.single import open_single, refuse_denoised
-    from core.images.source import ImageSource, list_micrographs
-    from core.io.coordinates import match_names, no_match_error
-
-    micrographs = list_micrographs(params.micrographs)
-    named = source.rows()
-    matched = {path: rows[:, 0].astype(np.int64) for path, rows in match_names(named, micrographs).items() if len(rows)}
-    if not matched:
-        raise no_match_error(source.path, named, micrographs)
-    stacks = output_names(micrograph_names(micrographs), params.output / STACKS)
-    opened: dict[Path, ImageSource] = {}
-    failed: dict[str, AppError] = {}
-    for i, path in enumerate(matched):
-        ctx.step(0.05 * i / len(matched), 1, f"Looking at {path.name}")
-        try:
-            opened[path] = open_single(path)
-        except InputError as err:
-            failed[path.name] = err
-            ctx.warn(str(err))
-        else:
-            refuse_denoised(path)
-    plan = _Plan(_pixel_size(params, ctx, source, list(opened.values())), failed=failed)
-    origins = source.origins_a(plan.pixel_a)
-    for path, one in opened.items():
-        rows = matched[path]
-        centre, rest = whole_pixels(source.xy[rows], origins[rows], plan.pixel_a, params.recentre)
-        good = inside(centre, params.box, one.shape)
-        plan.edge += int((~good).sum())
-        if good.any():
-            stack = stacks[path].with_suffix(".mrcs")
-            plan.cuts.append(_Cut(path, stack, rows[good], centre[good], rest[good]))
-    plan.unmatched = len(source) - sum(map(len, matched.values()))
-    if plan.unmatched:
-        ctx.warn(f"{plan.unmatched} of {len(source)} particles are on micrographs that were not given: left out.")
-    if not plan.cuts:
-        if failed:
-            raise _failure(plan, 0, params.output)
-        raise InputError(
-            f"No box of {params.box} px around a particle of {source.path.name} lies inside its micrograph.",
-            "Use a smaller --box, and check that the positions are pixels of these micrographs.",
-            source.path,
-        )
-    return plan
-
-
-def _pixel_size(params: ExtractParams, ctx: JobContext, source: Positions, opened: list[Any]) -> float:
-    """Å per pixel of the micrographs: given, of the table, of the headers."""
-    headers = [one.pixel_size_a for one in opened if one.pixel_size_a]
-    chosen = params.pixel_size or source.pixel_size_a
-    if chosen is None and headers:
-        if max(headers) - min(headers) > _DIFFERS * max(headers):
-            raise InputError(
-                f"The micrographs have pixel sizes from {min(headers):g} to {max(headers):g} Å.",
-                "Extract them in groups of one pixel size.",
-                params.micrographs[0],
-            )
-        return float(np.median(headers))
-    chosen = chosen or source.original_a
-    if chosen is None:
-        raise InputError(
-            f"Neither {source.path.name} nor the micrographs tell a pixel size.", "Give --pixel-size.", source.path
-        )
-    wrong = [one for one in headers if abs(one / chosen - 1) > _DIFFERS]
-    if wrong:
-        origin = "--pixel-size" if params.pixel_size else source.path.name
-        ctx.warn(
-            f"{origin} says {chosen:g} Å per pixel, the headers of {len(wrong)} micrographs {wrong[0]:g} Å: "
-            f"{chosen:g} Å is used."
-        )
-    return chosen
-
-
-def _make_room(params: ExtractParams, ctx: JobContext, plan: _Plan) -> None:
+def _make_room(params: ExtractParams, ctx: JobContext, plan: Plan) -> None:
     """Refuse to replace what was not asked for, and inputs always; the old table goes first."""
     from core.io import atomic
 
@@ -249,7 +150,7 @@ def _make_room(params: ExtractParams, ctx: JobContext, plan: _Plan) -> None:
 # ---- cutting ---------------------------------------------------------------------------------------------
 
 
-def _sign(plan: _Plan, ctx: JobContext, finish: Finish) -> float:
+def _sign(plan: Plan, ctx: JobContext, finish: Finish) -> float:
     """-1 where particles are dark in the micrographs, measured on those with the most; dark where it is unclear."""
     from core.images.extraction import Contrast, boxes
     from core.images.single import read_single
@@ -271,9 +172,11 @@ def _sign(plan: _Plan, ctx: JobContext, finish: Finish) -> float:
     return contrast.sign or -1.0
 
 
-def _cut_all(params: ExtractParams, ctx: JobContext, plan: _Plan, finish: Finish, tell: Notes) -> None:
+def _cut_all(params: ExtractParams, ctx: JobContext, plan: Plan, finish: Finish, tell: Notes) -> None:
     """Write the stack of every micrograph; those that cannot be read are told and left out of the plan."""
-    done: list[_Cut] = []
+    from core.jobs.extract_plan import failure
+
+    done: list[Cut] = []
     total = sum(len(cut.rows) for cut in plan.cuts)
     count = 0
     for i, cut in enumerate(plan.cuts):
@@ -289,12 +192,10 @@ def _cut_all(params: ExtractParams, ctx: JobContext, plan: _Plan, finish: Finish
             ctx.warn(str(err))
     plan.cuts = done
     if not done:
-        raise _failure(plan, 0, params.output)
+        raise failure(plan, 0, params.output)
 
 
-def _cut(
-    cut: _Cut, plan: _Plan, finish: Finish, ctx: JobContext, at: tuple[float, str], tell: Notes, show: bool
-) -> None:
+def _cut(cut: Cut, plan: Plan, finish: Finish, ctx: JobContext, at: tuple[float, str], tell: Notes, show: bool) -> None:
     from core.images.extraction import boxes
     from core.images.single import read_single
     from core.io.mrc import MrcStackWriter
@@ -313,7 +214,7 @@ def _cut(
         ctx.preview("particles", np.stack(shown))
 
 
-def _kept(cut: _Cut, size: int, ctx: JobContext) -> bool:
+def _kept(cut: Cut, size: int, ctx: JobContext) -> bool:
     """Whether an earlier start of this run has written this stack, whole, since the micrograph was changed."""
     from core.io.mrc import read_header
 
@@ -331,9 +232,10 @@ def _kept(cut: _Cut, size: int, ctx: JobContext) -> bool:
 # ---- afterwards ------------------------------------------------------------------------------------------
 
 
-def _write(params: ExtractParams, ctx: JobContext, source: Positions, plan: _Plan, finish: Finish) -> dict[str, Any]:
+def _write(params: ExtractParams, ctx: JobContext, source: Positions, plan: Plan, finish: Finish) -> dict[str, Any]:
     import core
     from core.io.extracted_star import Extracted, named_from, write_extracted
+    from core.jobs.extract_plan import failure
 
     ctx.step(0.98, 1, "Writing the table")
     counts = [len(cut.rows) for cut in plan.cuts]
@@ -357,7 +259,7 @@ def _write(params: ExtractParams, ctx: JobContext, source: Positions, plan: _Pla
     write_extracted(star, source, made, [comment])
     n = len(made.rows)
     if plan.failed:
-        raise _failure(plan, n, params.output)
+        raise failure(plan, n, params.output)
     ctx.step(1, 1, "Done")
     left = f"; {plan.edge} left out, whose box leaves the micrograph" if plan.edge else ""
     return {
@@ -374,14 +276,3 @@ def _write(params: ExtractParams, ctx: JobContext, source: Positions, plan: _Pla
         "inverted": finish.sign < 0,
         "normalised": params.normalise,
     }
-
-
-def _failure(plan: _Plan, written: int, output: Path) -> AppError:
-    names = list(plan.failed)
-    first = plan.failed[names[0]]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    rest = f" The {written} particles of the others are in {output}." if written else ""
-    return InputError(
-        f"{len(names)} micrographs could not be used ({', '.join(names[:_MOST_NAMES])}{more}): {first.message}",
-        first.hint + rest,
-    )

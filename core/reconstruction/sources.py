@@ -175,21 +175,31 @@ def _optics(table: ParticlesTable, path: Path) -> Optics:
         "spherical aberration": table.cs_mm,
         "amplitude contrast": table.amplitude_contrast,
     }
-    missing = [name for name, values in needed.items() if values is None]
-    if missing:
+    told = {name: values for name, values in needed.items() if values is not None}
+    if len(told) < len(needed):
         raise InputError(
-            f"{path} does not tell the CTF of its particles: {', '.join(missing)} missing.",
+            f"{path} does not tell the CTF of its particles: {', '.join(k for k in needed if k not in told)} missing.",
             "Choose particles with CTF, or --ignore-ctf for images that have none.",
+            path,
+        )
+    voltage, contrast = told["voltage"], told["amplitude contrast"]
+    wrong = np.flatnonzero((voltage <= 0) | (np.abs(contrast) > 1))
+    if wrong.size:
+        row = wrong[0]
+        raise InputError(
+            f"{path}: {voltage[row]:g} kV and amplitude contrast {contrast[row]:g} of particle {row + 1} are no "
+            f"optics; {wrong.size} particles are so.",
+            "Correct the optics table.",
             path,
         )
     zero = np.zeros(len(table))
     return Optics.of(
-        table.defocus_u_a,  # type: ignore[arg-type]
+        told["defocus"],
         table.defocus_v_a,
         zero if table.defocus_angle_deg is None else table.defocus_angle_deg,
-        voltage_kv=table.voltage_kv,  # type: ignore[arg-type]
-        cs_mm=table.cs_mm,  # type: ignore[arg-type]
-        amplitude_contrast=table.amplitude_contrast,  # type: ignore[arg-type]
+        voltage_kv=voltage,
+        cs_mm=told["spherical aberration"],
+        amplitude_contrast=contrast,
         phase_shift_deg=zero if table.phase_shift_deg is None else table.phase_shift_deg,
         b_factor_a2=zero if table.ctf_b_factor_a2 is None else table.ctf_b_factor_a2,
         scale=zero + 1 if table.ctf_scale is None else table.ctf_scale,
