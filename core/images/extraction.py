@@ -1,4 +1,4 @@
-"""Cutting particles out of a micrograph: which boxes lie inside, background, contrast, smaller boxes.
+"""Cutting particles out of a micrograph: which boxes lie inside, background, smaller boxes.
 
 Images are (n, box, box) float32 with the particle's centre at pixel box // 2. No files here: jobs/extract.py has them.
 """
@@ -12,8 +12,6 @@ import numpy as np
 from core.physics.fourier import fourier_resample
 
 BACKGROUND = 0.75  # of the box: the circle around the particle, where no diameter is given
-_CENTRE, _RIM = 1 / 6, 0.45  # of the box: radii inside and outside of which light and dark are compared
-_CLEAR = 5.0  # standard errors
 
 
 def whole_pixels(
@@ -71,26 +69,3 @@ class Finish:
             spread = flat[self._outside].std()
             values = (flat / spread if spread > 0 else flat).reshape(values.shape)
         return (self.sign * values).astype(np.float32)
-
-
-class Contrast:
-    """Light or dark particles: centre against rim, summed over images."""
-
-    def __init__(self, box: int) -> None:
-        axis = np.arange(box) - box // 2
-        radius = np.hypot(axis[:, None], axis[None]) / box
-        self._centre, self._rim = radius < _CENTRE, radius > _RIM
-        self.differences: list[float] = []
-
-    def add(self, image: np.ndarray) -> None:
-        """One more image (box, box)."""
-        self.differences.append(float(image[self._centre].mean() - image[self._rim].mean()))
-
-    @property
-    def sign(self) -> float:
-        """1 for light particles, -1 for dark ones, 0 where it cannot be told (or nothing was added)."""
-        values = np.array(self.differences)
-        if len(values) < 2:
-            return 0.0
-        error = values.std() / np.sqrt(len(values))
-        return float(np.sign(values.mean())) if abs(values.mean()) > _CLEAR * error else 0.0

@@ -152,10 +152,11 @@ def _make_room(params: ExtractParams, ctx: JobContext, plan: Plan) -> None:
 
 def _sign(plan: Plan, ctx: JobContext, finish: Finish) -> float:
     """-1 where particles are dark in the micrographs, measured on those with the most; dark where it is unclear."""
-    from core.images.extraction import Contrast, boxes
+    from core.images.contrast_sign import ContrastSign
+    from core.images.extraction import boxes
     from core.images.single import read_single
 
-    contrast, box = Contrast(finish.size), finish.box
+    contrast, box = ContrastSign(finish.size), finish.box
     for cut in sorted(plan.cuts, key=lambda one: -len(one.rows))[:_PROBED]:
         ctx.step(0.05, 1, f"Dark or light particles: {cut.path.name}")
         try:

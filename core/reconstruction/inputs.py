@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import InputError
+from core.images.contrast_sign import ContrastSign
 from core.io.mrc import image_rows
 from core.io.mrc_header import MrcInfo
 from core.io.rows import read_rows
@@ -26,7 +27,6 @@ CONTRASTS = ("auto", "light", "dark")
 _BATCH_BYTES = 64 << 20
 _LEAST_BOX, _MOST_BOX = 8, 1024
 _LOOKED_AT = 400  # images, to tell light particles from dark ones
-_CLEAR = 0.02  # of the images' deviation: a smaller difference of centre and rim says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,18 +174,17 @@ def open_particles(
 
 
 def _contrast(particles: ParticleSet) -> float:
-    """+1 where particles are light, -1 where they are dark, by the mean of centre and rim over some images."""
+    """+1 where particles are light, -1 where they are dark, by the rotational mean of some images."""
     rows = particles.order[:: max(1, len(particles) // _LOOKED_AT)][:_LOOKED_AT]
-    images = particles.read(rows)
-    axis = np.arange(particles.size) - particles.size // 2
-    radius = np.hypot(axis[:, None], axis[None, :])
-    centre, rim = radius < particles.size / 6, radius > particles.size * 0.45
-    mean = images.mean(axis=0)
-    difference = float(mean[centre].mean() - mean[rim].mean())
-    if abs(difference) < _CLEAR * float(images.std() + 1e-30):
+    contrast = ContrastSign(particles.size)
+    step = particles.batch_size()
+    for first in range(0, len(rows), step):
+        for image in particles.read(rows[first : first + step]):
+            contrast.add(image)
+    if contrast.sign == 0:
         raise InputError(
             f"It cannot be told whether the particles of {particles.path} are light or dark.",
             "Say it with --contrast light or --contrast dark.",
             particles.path,
         )
-    return 1.0 if difference > 0 else -1.0
+    return contrast.sign

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.errors import AppError, InputError, JobStopped, ParamError
-from core.images.extraction import Contrast, Finish, inside, whole_pixels
+from core.images.contrast_sign import ContrastSign
+from core.images.extraction import Finish, inside, whole_pixels
 from core.io.mrc import open_mrc, read_header, read_image, write_mrc
 from core.io.particles_star import read_particles_table
 from core.io.star import read_star
@@ -158,15 +159,34 @@ def test_smaller_boxes_keep_the_middle_and_coarse_detail():
     np.testing.assert_allclose(small, np.exp(-((2 * x[16:48, 16:48] - 3) ** 2 + (2 * y[16:48, 16:48] + 5) ** 2) / 50), atol=1e-4)  # fmt: skip  # noqa: E501
 
 
-def test_contrast_is_told_only_where_it_is_clear():
-    rng = np.random.default_rng(2)
-    for shift, sign in ((0.5, 1.0), (-0.5, -1.0), (0.0, 0.0)):
-        contrast = Contrast(32)
-        for image in rng.normal(size=(60, 32, 32)):
-            image[10:22, 10:22] += shift
+def seen(shape: str) -> np.ndarray:
+    """A light disc with a dark fringe, or a light shell with a dark middle and fringe, as a CTF makes them."""
+    y, x = np.mgrid[:64, :64] - 32
+    radius = np.hypot(x, y)
+    if shape == "disc":
+        return 1.0 * (radius < 14) - 0.5 * ((radius >= 14) & (radius < 18))
+    return 1.0 * ((radius >= 9) & (radius < 16)) - 0.5 * ((radius < 9) | ((radius >= 16) & (radius < 20)))
+
+
+@pytest.mark.parametrize("shape", ["disc", "shell"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_light_and_dark_are_told_also_of_hollow_particles(shape, sign):
+    contrast = ContrastSign(64)
+    for noise in np.random.default_rng(5).normal(size=(200, 64, 64)):
+        contrast.add(100 + 7 * (noise + 0.2 * sign * seen(shape)))
+    assert contrast.sign == sign
+
+
+def test_contrast_is_not_told_where_there_is_nothing():
+    for seed in range(20):
+        contrast = ContrastSign(32)
+        for image in np.random.default_rng(seed).normal(size=(60, 32, 32)):
             contrast.add(image)
-        assert contrast.sign == sign
-    assert Contrast(32).sign == 0
+        assert contrast.sign == 0
+    flat = ContrastSign(32)
+    for _ in range(3):
+        flat.add(np.ones((32, 32)))
+    assert flat.sign == 0
 
 
 @pytest.mark.parametrize(("invert", "turned"), [("auto", True), ("yes", True), ("no", False)])
@@ -292,6 +312,18 @@ def test_the_given_pixel_size_counts_and_a_header_that_differs_is_told(data, run
 
 
 # ---- stopping, resuming, refusing ------------------------------------------------------------------------
+
+
+APOFERRITIN = Path(__file__).resolve().parents[3] / "shared/data/apoferritin_10146"
+
+
+@pytest.mark.skipif(not APOFERRITIN.is_dir(), reason="needs the shared micrographs of apoferritin (EMPIAR-10146)")
+def test_real_shells_are_dark_in_their_micrographs(tmp_path):
+    name = "May08_03.05.02"
+    values = {"particles": APOFERRITIN / f"{name}.coords.star", "box": 128, "diameter": 90}
+    done = extract(tmp_path / "o", micrographs=[APOFERRITIN / f"{name}.bin_avg.mrc"], **values)
+    assert done["inverted"] is True
+    assert done["particles"] > 80
 
 
 @pytest.mark.parametrize("steps", [3, 40, 120, 200])
