@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-_RINGS = 32  # from the middle to the edge of the box, at most
+_RINGS = 16  # from the middle to the edge of the box, at most
 _RIM = 0.45  # of the box: beyond is background
-_CLEAR, _FEW = 5.0, 4.0  # standard errors (the strongest of 32 rings of noise reaches 3.5), more for few images
+_CLEAR, _FEW = 5.0, 4.0  # standard errors (the strongest ring of noise reaches 3.5), more for few images
 _ONE_SIDED = 0.1  # of the cubes' sum of both signs: shells of apoferritin reach 0.27, compact particles 0.9
 
 

@@ -329,7 +329,7 @@ def test_damaged_pickles_end_in_one_sentence_or_in_numbers(tmp_path_factory, pla
 
 @pytest.mark.skipif(not SHARED.is_file(), reason="needs the shared benchmark's recipe")
 def test_the_benchmark_of_two_states_is_read_the_same_both_ways(tmp_path):
-    made = [sys.executable, str(SHARED), "make", "--out", str(tmp_path), "--n", "40", "--box", "32", "--apix", "8"]
+    made = [sys.executable, str(SHARED), "make", "--out", str(tmp_path), "--n", "200", "--box", "32", "--apix", "8"]
     subprocess.run(made, check=True, capture_output=True)
     star = open_particles(tmp_path / "particles.star")
     stack = open_particles(tmp_path / "particles.mrcs", given=Given(tmp_path / "poses.pkl", tmp_path / "ctf.pkl"))
