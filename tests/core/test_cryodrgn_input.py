@@ -285,7 +285,7 @@ def called(name: str, *arguments: bytes) -> bytes:
         b"\x80\x04Nr" + struct.pack("<I", 1 << 31) + b".",  # a memo of 16 GB
         b"\x80\x04c__builtin__\neval\nX\x01\x00\x00\x001\x85R.",
         b"\x80\x04cnumpy\ndtype\n}b.",  # a function that is changed
-        b"\x80\x04" + b"(" * 200_000 + b"l" * 200_000 + b".",
+        b"\x80\x04" + b"(" * 20_000 + b"l" * 20_000 + b".",
         pickle.dumps(np.arange(50.0))[:-40] + b".",
     ],
 )
