@@ -16,14 +16,13 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from core.errors import InputError, ParamError
 from core.io.cryodrgn import read_ctf, read_poses, read_selection
 from core.io.mrc import write_mrc
 from core.io.plain_pickle import read_pickle
 from core.io.star_write import write_star_tables
-from core.physics.rotations import angles
+from core.physics.rotations import angles, random_rotations
 from core.reconstruction.inputs import open_particles
 from core.reconstruction.sources import Given, list_particles
 
@@ -42,7 +41,7 @@ class Made:
     def __init__(self, folder: Path) -> None:
         rng = np.random.default_rng(3)
         self.folder, self.stack, self.star = folder, folder / "p.mrcs", folder / "p.star"
-        self.rotations = Rotation.random(N, random_state=1).as_matrix()
+        self.rotations = random_rotations(N, rng)
         shifts_px = rng.uniform(-3, 3, (N, 2))  # where the particles lie off the middle
         u, v, angle = rng.uniform(8e3, 2e4, N), rng.uniform(8e3, 2e4, N), rng.uniform(0, 180, N)
         images = rng.normal(size=(N, BOX, BOX)).astype(np.float32)
@@ -260,7 +259,7 @@ class Runs:
 
 def test_no_code_of_a_pickle_runs(tmp_path):
     mark = tmp_path / "ran"
-    bad = [Runs(mark), (EYE, Runs(mark)), {"a": Runs(mark)}, np.array([Runs(mark)], object), Rotation.identity()]
+    bad = [Runs(mark), (EYE, Runs(mark)), {"a": Runs(mark)}, np.array([Runs(mark)], object), Path("x")]
     for values in (*bad, np.array(["text"]), np.array([(1, 2)], "i4,i4"), np.ndarray, np.dtype("f4")):
         with pytest.raises(InputError, match="more than numbers"):
             read_pickle(pickled(tmp_path / "a.pkl", values))
