@@ -36,8 +36,9 @@ class ReconstructParams(Params):
     """Reconstruct a map from particles with known poses."""
 
     particles: Path = Field(
-        description="Particles with poses: STAR file of RELION (3.0 to 5) or of cs2star.",
-        json_schema_extra=ui(dialog="open", pattern="Particles (*.star)"),
+        description="Particles with poses: STAR file of RELION (3.0 to 5), cs2star or extract; or a stack (.mrcs, or a "
+        ".txt list of stacks) with --poses and --ctf.",
+        json_schema_extra=ui(dialog="open", pattern="Particles (*.star *.mrcs *.mrc *.txt)"),
     )
     output: Path = Field(description="Folder of the maps.", json_schema_extra=ui(dialog="folder"))
     method: Literal["auto", "backproject", "wiener", "positive", "dps"] = Field(
@@ -60,6 +61,28 @@ class ReconstructParams(Params):
     )
     contrast: Literal["auto", "light", "dark"] = Field("auto", description="Particles are light or dark in the images.")
     ignore_ctf: bool = Field(False, description="The images have no CTF (simulated, or corrected).")
+    poses: Path | None = Field(
+        None,
+        description="Poses of cryoDRGN for a stack.",
+        json_schema_extra=ui(dialog="open", pattern="cryoDRGN (*.pkl *.npy)", advanced=True),
+    )
+    ctf: Path | None = Field(
+        None,
+        description="CTF of cryoDRGN for a stack.",
+        json_schema_extra=ui(dialog="open", pattern="cryoDRGN (*.pkl *.npy)", advanced=True),
+    )
+    indices: Path | None = Field(
+        None,
+        description="Particles that are used, as row numbers from 0 (ind.pkl of cryoDRGN, or .npy; default: all).",
+        json_schema_extra=ui(dialog="open", pattern="Selection (*.pkl *.npy)", advanced=True),
+    )
+    pixel_size: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Pixel size of the images, where the file tells a wrong one or none.",
+        json_schema_extra=ui(unit="Å/px", advanced=True),
+    )
     prior: Path | None = Field(
         None,
         description="Learned prior of dps (default: the one that is shipped).",
@@ -108,11 +131,18 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     from core.metrics.fsc import half_map_fsc
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
+    from core.reconstruction.sources import Given
 
     device = str(choose_device(params.device))
     ctx.step(0, 1, "Reading particles")
     particles = inputs.open_particles(
-        params.particles, params.box, params.contrast, params.ignore_ctf, lambda: ctx.step(0, 1, "Reading particles")
+        params.particles,
+        params.box,
+        params.contrast,
+        params.ignore_ctf,
+        lambda: ctx.step(0, 1, "Reading particles"),
+        Given(params.poses, params.ctf, params.indices, params.pixel_size),
+        ctx.warn,
     )
     statistics = accumulate(params, particles, ctx)
     box, pixel = particles.box, particles.box_pixel_a

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import InputError, ParamError
+from core.io.cryodrgn import read_selection
 from core.io.npy import load_npy
 from core.jobs.base import JobContext
 from core.params import Params, ui
@@ -40,8 +41,8 @@ class SubsetParams(Params):
     selection: Path | None = Field(
         None,
         description="File of the selection: .txt with a row number or a micrograph name on each line, .npy of row "
-        "numbers, or .star with rlnMicrographName.",
-        json_schema_extra=ui(dialog="open", pattern="Selection (*.txt *.npy *.star)"),
+        "numbers, .pkl of cryoDRGN, or .star with rlnMicrographName.",
+        json_schema_extra=ui(dialog="open", pattern="Selection (*.txt *.npy *.pkl *.star)"),
     )
     exclude: bool = Field(False, description="Leave the selected rows out instead of keeping them.")
     overwrite: bool = Field(False, description="Replace an output file that is there.")
@@ -165,10 +166,12 @@ def _from_text(text: str, n: int, path: Path) -> np.ndarray:
 
 
 def _indices_of(path: Path | None, n: int) -> np.ndarray:
-    """Row numbers from a .npy (or one truth value for each of the n rows) or a text file."""
+    """Row numbers from a .npy (or one truth value for each of the n rows), a .pkl or a text file."""
     assert path is not None
     hint = "Write one whole number from 0 on per line, or save them with numpy.save."
     try:
+        if path.suffix.lower() == ".pkl":
+            return read_selection(path)
         if path.suffix.lower() == ".npy":
             values = load_npy(path)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import cs_files
@@ -53,6 +54,17 @@ def test_rows_of_a_star_file_and_every_other_line(star, run_job):
     assert output.read_text(encoding="utf-8") == "".join(line for line in lines if "2.25" not in line)
     output, end = subset(run_job, star, rows="0,2-3", exclude=True, overwrite=True)
     assert read_star(output)["particles"]["rlnCoordinateX"].tolist() == [2.25]
+
+
+def test_a_selection_of_cryodrgn(star, run_job, tmp_path):
+    chosen = tmp_path / "ind.pkl"
+    chosen.write_bytes(pickle.dumps(np.array([3, 1])))
+    output, end = subset(run_job, star, selection=chosen)
+    assert end["exit_code"] == 0
+    assert read_star(output)["particles"]["rlnCoordinateX"].tolist() == [2.25, 4]
+    chosen.write_bytes(pickle.dumps(Path("x")))
+    _, end = subset(run_job, star, selection=chosen, overwrite=True)
+    assert "more than numbers" in end["message"]
 
 
 def test_micrographs_of_a_star_file(star, run_job, tmp_path):
