@@ -88,8 +88,13 @@ class ReconstructParams(Params):
         description="Learned prior of dps (default: the one that is shipped).",
         json_schema_extra=ui(dialog="open", pattern="Priors (*.safetensors)", advanced=True),
     )
+    exact_draws: bool = Field(
+        False,
+        description="Draw every map of dps from the likelihood too, instead of taking its peak: rougher maps.",
+        json_schema_extra=ui(advanced=True),
+    )
     chains: int = Field(
-        4,
+        8,
         ge=1,
         le=64,
         description="Samples of dps: their mean is the map, their spread its uncertainty.",
@@ -303,7 +308,9 @@ def _make(
         told(i, count, mean)
 
     scale = prior.scale_of(first.cpu().numpy())
-    made = posterior.sample(data, prior, first, scale, ball, params.chains, params.levels, params.seed, level)
+    made = posterior.sample(
+        data, prior, first, scale, ball, params.chains, params.levels, params.seed, params.exact_draws, level
+    )
     return made.mean, {"std": made.deviation, "samples": made.samples}
 
 
