@@ -24,7 +24,17 @@ PROGRAM = "python main.py"
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose complaints are one sentence and a next step."""
+    """Argument parser whose complaints are one sentence and a next step; ranges may begin below zero."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Read `--tilt -60:60` as `--tilt=-60:60`, where argparse would take the range for a flag."""
+        joined: list[str] = []
+        for word in sys.argv[1:] if args is None else args:
+            if joined and re.fullmatch(r"-[\d.]+:.*", word) and re.fullmatch(r"--[a-z-]+", joined[-1]):
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return super().parse_known_args(joined, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
@@ -76,22 +86,11 @@ def _add_flag(parser: argparse.ArgumentParser, spec: FieldSpec) -> None:
 def main(argv: list[str]) -> int:
     """Run one command line and return its exit code. Never shows a traceback for a user's mistake."""
     try:
-        arguments = vars(build_parser().parse_args(_with_ranges(argv)))
+        arguments = vars(build_parser().parse_args(argv))
         return _dispatch(arguments.pop("verb"), arguments)
     except AppError as err:
         say(f"error: {err}", error=True)
         return err.exit_code
-
-
-def _with_ranges(argv: list[str]) -> list[str]:
-    """`--tilt -60:60` as `--tilt=-60:60`: a range that begins below zero would be taken for a flag."""
-    joined: list[str] = []
-    for word in argv:
-        if joined and re.fullmatch(r"-[\d.]+:.*", word) and re.fullmatch(r"--[a-z-]+", joined[-1]):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 def _dispatch(verb: str | None, arguments: dict[str, Any]) -> int:

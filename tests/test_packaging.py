@@ -82,6 +82,7 @@ def test_the_product_imports_only_what_it_declares() -> None:
         "pyside6-essentials": ["PySide6", "shiboken6"],
         "pyopengl": ["OpenGL"],
         "tomli-w": ["tomli_w"],
+        "torch-fourier-slice": ["torch_fourier_slice"],
         "scikit-image": ["skimage"],
         "pillow": ["PIL"],
     }

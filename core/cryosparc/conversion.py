@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.cryosparc.find import Chosen
-from core.cryosparc.join import Joined, join
+from core.cryosparc.find import Chosen, without_part
+from core.cryosparc.join import Joined, join, together
 from core.cryosparc.particles import Particles, read_particles
 from core.cryosparc.tables import Options, Tables, convert
 from core.errors import InputError
-from core.io.cs import open_cs
+from core.io.cs import CsFile, open_cs
 
 Progress = Callable[[float, float], None]
 _PARTICLES = ("rlnImageName", "rlnCoordinateX", "rlnAnglePsi")  # one of these, or the table says nothing
@@ -57,12 +57,14 @@ def run(
     rows, done = files[0].n, files[0].n
     matched = np.ones(main.n, bool)
     joined = []
-    for file in files[1:]:
-        other = read_particles(file, None, step, () if limit is None else _keys(main))
-        counts, found = join(main, chosen.main, other, file.path)
+    for family in _families(files[1:]):
+        parts = []
+        for file in family:
+            parts.append(read_particles(file, None, step, () if limit is None else _keys(main)))
+            done += file.n
+        counts, found = join(main, chosen.main, together(parts), family[0].path)
         joined.append(counts)
         matched &= found
-        done += file.n
     warnings = _of_uids(main)
     warnings += [f"{one.path.name} has {one.ignored}, which was not used." for one in joined if one.ignored]
     step(0, total)
@@ -84,6 +86,14 @@ def check(tables: Tables, main: Path) -> None:
             "Choose a dataset of particles, or add its passthrough file.",
             main,
         )
+
+
+def _families(files: list[CsFile]) -> list[list[CsFile]]:
+    """Passthrough files of the classes or parts of one job are one file in several: their rows belong together."""
+    families: dict[str, list[CsFile]] = {}
+    for file in files:
+        families.setdefault(without_part(file.path.name), []).append(file)
+    return list(families.values())
 
 
 def _keys(main: Particles) -> list[np.ndarray]:

@@ -18,6 +18,8 @@ _PASSTHROUGH = "passthrough"
 # what a job put aside: never taken by itself
 _ASIDE = re.compile(r"(excluded|rejected|removed|remainder|uncategorized|uncategorised|unused)", re.IGNORECASE)
 _CHOSEN = re.compile(r"(selected|accepted|kept)", re.IGNORECASE)
+_PART = re.compile(r"(?:class|split)_(\d+)")  # one of several outputs of a job
+_PART_NAME = re.compile(r"(?:^|_)(?:class|split)$")  # before a number, which is then no iteration's
 _METAFILE = re.compile(r"^\s*metafile:\s*['\"]?>?([^'\"\n]+?)['\"]?\s*$")
 _CSG_BYTES = 4 << 20
 _MOST_SHOWN = 6
@@ -51,10 +53,10 @@ def jobs(project: Path, count: int) -> tuple[list[Job], list[str]]:
             "Choose the folder J<number> of the first job, or ask for one job.",
             project,
         )
+    if not project.is_dir():
+        raise InputError(f"There is no folder {project}.", "Choose the folder of the first job.", project)
     numbered = [project.with_name(f"J{int(match[1]) + i}") for i in range(count)]
     there = [Job(folder, f"class{i}") for i, folder in enumerate(numbered, 1) if folder.is_dir()]
-    if not there:
-        raise InputError(f"{project} does not exist.", "Choose a job folder.", project)
     return there, [folder.name for folder in numbered if not folder.is_dir()]
 
 
@@ -95,7 +97,7 @@ def _main_of(folder: Path) -> tuple[Path, str]:
     by_series: dict[str, list[tuple[int, Path]]] = {}
     for file in mine:
         match = _ITERATION.match(file.name)
-        if match:
+        if match and not _PART_NAME.search(match[1] or ""):
             by_series.setdefault(match[1] or "", []).append((int(match[2]), file))
     if len(by_series) == 1:
         series = sorted(next(iter(by_series.values())))
@@ -139,9 +141,21 @@ def _passthroughs(main: Path) -> list[Path]:
     """What the job of `main` only passed on: beside it, and of the same part of the output."""
     if _PASSTHROUGH in main.name.lower():
         return []
-    files = [f for f in _datasets(main.parent) if _PASSTHROUGH in f.name.lower() and "particle" in f.name.lower()]
+    files = [f for f in _datasets(main.parent) if _PASSTHROUGH in f.name.lower()]
+    files = [f for f in files if "particle" in f.name.lower() or f.name.endswith(main.name)]
     aside = bool(_ASIDE.search(main.name))
-    return [f for f in files if bool(_ASIDE.search(f.name)) == aside and _same_job(main, f)]
+    return [f for f in files if bool(_ASIDE.search(f.name)) == aside and _same_job(main, f) and _same_part(main, f)]
+
+
+def _same_part(main: Path, other: Path) -> bool:
+    """Whether a passthrough file may know the particles of `main`: of its class or split, or of all."""
+    mine, theirs = _PART.search(main.name), _PART.search(other.name)
+    return mine is None or theirs is None or int(mine[1]) == int(theirs[1])
+
+
+def without_part(name: str) -> str:
+    """A file name without the number of its class or split: the same for all parts of one output."""
+    return _PART.sub("", name)
 
 
 def _same_job(main: Path, other: Path) -> bool:
@@ -158,13 +172,14 @@ def _of_group(group: Path, passthrough: tuple[Path, ...]) -> Chosen:
     if not listed:
         raise InputError(f"{group} lists no dataset.", "Choose a .csg file of a particle output.", group)
     places = [group.parent / name for name in listed]
-    files = [place for place in places if place.is_file()]
-    if not files:
+    absent = [place for place in places if not place.is_file()]
+    if absent:
         raise InputError(
-            f"{group} lists {places[0].name}, which is not beside it.",
-            "Keep the .csg file in the folder of its export.",
+            f"{group} lists {absent[0].name}, which is not beside it.",
+            "Keep the .csg file in the folder of its export, or choose a .cs file.",
             group,
         )
+    files = places
     files.sort(key=lambda f: _PASSTHROUGH in f.name.lower())
     others = passthrough or tuple(files[1:])
     return Chosen(files[0], others, f"{files[0].name}: listed by {group.name}" + _with(others))

@@ -61,6 +61,27 @@ def join(main: Particles, main_path: Path, other: Particles, path: Path) -> tupl
     return Joined(path, matched, main.n - matched, unused, duplicates, by_source, ignored), found
 
 
+def together(parts: list[Particles]) -> Particles:
+    """The rows of several files one after the other; columns that one of them lacks are left out."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = Particles(sum(part.n for part in parts), alignment=parts[0].alignment, classes=parts[0].classes)
+    for name, first in parts[0].numbers.items():
+        columns = [part.numbers[name] for part in parts if name in part.numbers]
+        if len(columns) == len(parts) and all(column.shape[1:] == first.shape[1:] for column in columns):
+            whole.numbers[name] = np.concatenate(columns)
+    for name in parts[0].texts:
+        names = [part.texts[name] for part in parts if name in part.texts]
+        if len(names) == len(parts):
+            starts = np.cumsum([0, *(len(n.values) for n in names)])
+            which = [n.which + start for n, start in zip(names, starts, strict=False)]
+            whole.texts[name] = Names([v for n in names for v in n.values], np.concatenate(which).astype(np.int32))
+    if any(part.alignment != whole.alignment for part in parts):
+        whole.alignment = ""
+        whole.numbers = {k: v for k, v in whole.numbers.items() if not k.startswith("align_")}
+    return whole
+
+
 def _look_up(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places (n,) in the sorted `known` of each wanted number, and whether (n,) it is there."""
     if not len(known):

@@ -91,16 +91,13 @@ def _parts(found: Particles, warnings: list[str]) -> dict[str, np.ndarray]:
     missing = [label for label in _NUMBERS.values() if label not in parts]
     if missing:
         warnings.append(f"The optics table lacks {', '.join(missing)}: RELION needs them for anything but positions.")
-    size = parts.get("rlnImagePixelSize")
-    if size is not None and found.n and not (size > 0).all():
-        warnings.append("The pixel size of some images is 0 or not a number: correct the optics table.")
     box = numbers.get("box")
     if box is not None and box.ndim == 2 and found.n:
         parts["rlnImageSize"] = box[:, -1]
         if (box[:, 0] != box[:, -1]).any():
             warnings.append("Some images are not square: RELION does not read them.")
     micrograph = numbers.get("micrograph_pixel_size")
-    if micrograph is not None and micrograph.any():
+    if micrograph is not None and found.n and (np.isfinite(micrograph) & (micrograph > 0)).all():
         parts["rlnMicrographPixelSize"] = micrograph
     _add_tilt(found, parts, warnings)
     _add_magnification(found, parts, warnings)

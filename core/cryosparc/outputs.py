@@ -17,7 +17,7 @@ import core
 from core.cryosparc import names
 from core.cryosparc.tables import Tables
 from core.io import star_write
-from core.io.atomic import atomic_path
+from core.io.atomic import PARTIAL_SUFFIX, atomic_path
 from core.io.star_write import Column, Texts
 
 PARTICLES, CLEANED, INVERT, REPORT = (
@@ -63,6 +63,8 @@ def write(
 
     Files of an earlier conversion that are not made this time are removed at the end.
     """
+    for left in (p for name in NAMES for p in folder.glob(f"{name}.*{PARTIAL_SUFFIX}")):  # of a run that was killed
+        left.unlink(missing_ok=True)
     stale = [path for path in existing(folder) if path.name not in files and path.name != REPORT]
     with ExitStack() as stack:
         partials = {name: stack.enter_context(atomic_path(folder / name)) for name in [*files, REPORT]}

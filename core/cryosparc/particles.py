@@ -47,6 +47,15 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "filament_position": ("filament/position_A",),
     "pick_score": ("pick_stats/ncc_score",),
 }
+_SHAPES = {  # of one row, where it is no single number
+    "box": ((2,),),
+    "micrograph_shape": ((2,), (3,)),
+    "beam_tilt": ((2,),),
+    "trefoil": ((2,),),
+    "tetrafoil": ((4,),),
+    "magnification": ((4,),),
+    "ctf_shift": ((2,),),
+}
 TEXTS: dict[str, tuple[str, ...]] = {
     "image": ("blob/path",),
     "micrograph": ("location/micrograph_path", "micrograph_blob/path"),
@@ -164,7 +173,7 @@ class _Plan:
     """Which columns of a dataset are read, and what becomes of them."""
 
     def __init__(self, file: CsFile) -> None:
-        self.numbers = _first_there(file, NUMBERS, "biufc")
+        self.numbers = _first_there(file, NUMBERS, "biuf")
         self.texts = _first_there(file, TEXTS, "SUO")
         posteriors = sorted((int(m[1]), n) for n in file.names if (m := _CLASS.match(n)))
         self.classes = [name.rpartition("/")[0] for _, name in posteriors]
@@ -189,7 +198,8 @@ class _Plan:
             yield name, block[column][:size]
         chosen = self._chosen(block, size)
         for key in ALIGNED:
-            if key in chosen:
+            plain = chosen[key].dtype.kind in "biuf" if key in chosen else False
+            if plain and (key in ("pose", "shift") or chosen[key].ndim == 1):
                 yield f"align_{key}", chosen[key]
 
     def _chosen(self, block: Block, size: int) -> dict[str, np.ndarray]:
@@ -222,11 +232,13 @@ class _Plan:
 
 
 def _first_there(file: CsFile, columns: Mapping[str, tuple[str, ...]], kinds: str) -> dict[str, str]:
-    """Our name -> the column that gives it; columns of another type than expected are as good as absent."""
+    """Our name -> the column that gives it; those of another type or shape are as good as absent."""
     found: dict[str, str] = {}
     for name, candidates in columns.items():
         for column in candidates:
-            if column in file and file.dtype[column].base.kind in kinds:
+            if column not in file or file.dtype[column].base.kind not in kinds:
+                continue
+            if file.dtype[column].shape in _SHAPES.get(name, ((),)):
                 found[name] = column
                 break
     return found

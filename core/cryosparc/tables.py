@@ -18,6 +18,7 @@ from core.cryosparc import names
 from core.cryosparc.optics import Optics, optics_of
 from core.cryosparc.particles import Particles
 from core.cryosparc.poses import to_euler, wrapped
+from core.cryosparc.usable import usable
 from core.io.star_write import Column, Texts
 
 MICROGRAPHS = ("cryosparc", "motioncor")
@@ -53,7 +54,8 @@ def convert(found: Particles, options: Options, check: Callable[[], None] = lamb
     `check()` is called between the parts of the work and may raise to stop.
     """
     warnings: list[str] = []
-    found, dropped = _usable(found)
+    found, dropped, said = usable(found)
+    warnings += said
     check()
     found = _sorted(found)
     check()
@@ -77,24 +79,6 @@ def convert(found: Particles, options: Options, check: Callable[[], None] = lamb
             tables.optics[label] = [-value for value in tables.optics[label]]
     _refuse_guessing(found, tables)
     return tables
-
-
-def _usable(found: Particles) -> tuple[Particles, dict[str, int]]:
-    """Without rows that hold no numbers where RELION needs them; how many were left out, by reason."""
-    dropped: dict[str, int] = {}
-    keep = np.ones(found.n, bool)
-    for reason, keys in (
-        ("pose or shift is not a number", ("align_pose", "align_shift")),
-        ("defocus is not a number", ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")),
-        ("position is not a number", ("x_fraction", "y_fraction")),
-    ):
-        bad = np.zeros(found.n, bool)
-        for values in (found.numbers[key] for key in keys if key in found.numbers):
-            bad |= ~np.isfinite(values.reshape(found.n, -1)).all(axis=1)
-        if (bad & keep).any():
-            dropped[reason] = int((bad & keep).sum())
-            keep &= ~bad
-    return (found.take(np.flatnonzero(keep)) if dropped else found), dropped
 
 
 def _sorted(found: Particles) -> Particles:
@@ -136,9 +120,10 @@ def _names(found: Particles, tables: Tables, options: Options) -> None:
 
 
 def _warn_of_paths(paths: Sequence[str], tables: Tables) -> None:
-    if any(set(path) & set(" \t") for path in paths):
+    if any(set(path) & set(' \t"') for path in paths):
         tables.warnings.append(
-            "Some stack names contain blanks. They are quoted, which RELION may not read: link them to names without."
+            "Some stack names contain blanks or quote marks. They are quoted, which RELION may not read: link them to "
+            "names without."
         )
     plain = sum(1 for path in paths if path.lower().endswith(".mrc"))
     if plain:

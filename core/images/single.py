@@ -6,6 +6,7 @@ Every job reads through here, so that the same file gets the same sentence from 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ import numpy as np
 
 from core.errors import InputError
 from core.images.source import ImageSource, open_source
+from core.io import tiff
 from core.io.finite import Mended
+from core.io.mrc_header import read_header
 
 log = logging.getLogger(__name__)
+
+_DENOISED = re.compile(r"Vitreous (?:Vitreous )?\S+ denoised \(")  # the label of core/jobs/predict_steps.py
 
 MOST_TOLD = 50  # files of a run that are told about; of the others the log tells
 
@@ -72,6 +77,16 @@ def open_single(path: Path, warn: Warn | None = None) -> ImageSource:
     for note in source.notes:
         (warn or log.warning)(f"{path.name}: {note}.")
     return source
+
+
+def refuse_denoised(path: Path) -> None:
+    """InputError for a micrograph that predict has written, as its label says."""
+    if not tiff.is_tiff(path) and any(_DENOISED.match(label) for label in read_header(path).labels):
+        raise InputError(
+            f"{path.name} is a denoised micrograph, as its label says; particles are extracted from raw ones.",
+            "Choose the raw micrographs: positions are the same.",
+            path,
+        )
 
 
 def read_single(path: Path, warn: Warn | None = None, source: ImageSource | None = None) -> Single:

@@ -188,7 +188,8 @@ def match_names(positions: Mapping[str, np.ndarray], micrographs: Sequence[Path]
 
     Every name goes to one file: the one whose name fits best without suffix (a uid prefix may be missing on
     one side), then the one that shares most folders with it, then the one with the same suffix. A name that
-    fits several files equally well goes to none of them: a guess would put picks on the wrong micrograph.
+    fits several files equally well goes to none of them, and names of several folders that fit one file equally well
+    go nowhere: a guess would put picks on the wrong micrograph.
     """
     by_stem: dict[str, list[Path]] = {}
     for file in dict.fromkeys(micrographs):
@@ -201,7 +202,9 @@ def match_names(positions: Mapping[str, np.ndarray], micrographs: Sequence[Path]
     matched = {}
     for file in micrographs:
         closest = max((fit for fit, _ in claims.get(file, [])), default=None)
-        found = [positions[name] for fit, name in claims.get(file, []) if fit == closest]
+        names = [name for fit, name in claims.get(file, []) if fit == closest]
+        folders = {_parts(name)[:-1] for name in names} - {()}
+        found = [positions[name] for name in names] if len(folders) <= 1 else []
         matched[file] = np.concatenate(found) if found else np.empty((0, 2))
     return matched
 

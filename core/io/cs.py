@@ -170,7 +170,25 @@ def _open_csdat(path: Path, stream: BinaryIO) -> CsFile:
         raise damaged from None
     if not isinstance(n, int) or isinstance(n, bool) or not 0 <= n < _MOST_ROWS or not dtype.names:
         raise damaged
-    return CsFile(path, n, dtype, True, stream.tell(), compressed)
+    file = CsFile(path, n, dtype, True, stream.tell(), compressed)
+    _check_parts(file, stream)
+    return file
+
+
+def _check_parts(file: CsFile, stream: BinaryIO) -> None:
+    """Is every column part there, and can it hold as many rows as are declared?"""
+    start = stream.tell()
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(start)
+    for name in file.names if file.n else ():
+        raw = stream.read(4)
+        size = struct.unpack("<I", raw)[0] if len(raw) == 4 else end
+        base, shape = _base(file.dtype[name])
+        needed = file.n * math.prod(shape) * (8 if base.kind == "O" else base.itemsize)
+        held = _LZ4_RATIO * size + 64 if name in file.compressed else size
+        if stream.tell() + size > end or needed > held:
+            raise _cut_short(file, name)
+        stream.seek(size, io.SEEK_CUR)
 
 
 def _csdat_field(name: str, kind: str, shape: list[int] | None = None) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ Positions alone, also of other programs, are coordinates.py's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from core.io.star_paths import split_image
 from core.io.star_scan import Cancelled, Progress
 
 _GROUP = "rlnOpticsGroup"
+_DIFFERS = 1e-3  # relative: two pixel sizes that are not the same
 _OPTICS = {  # our name -> RELION's, in the optics table or (3.0) with the particles
     "voltage_kv": "rlnVoltage",
     "cs_mm": "rlnSphericalAberration",
@@ -79,9 +80,17 @@ class ParticlesTable:
 
 
 def read_particles_table(
-    path: Path, *, progress: Progress | None = None, cancelled: Cancelled | None = None
+    path: Path,
+    *,
+    pixel_size_a: float | None = None,
+    told: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
 ) -> ParticlesTable:
     """Particles with their optics joined. `progress` and `cancelled`: see read_star.
+
+    `pixel_size_a` counts instead of what the file says (origins that it gives in pixels are pixels of this size);
+    `told` hears when the two differ.
 
     Raises InputError for a table without rlnImageName, a group that is not defined or defined twice, values that
     are no numbers (with their line), half of a pair of columns, and for tomography.
@@ -97,7 +106,9 @@ def read_particles_table(
     if not len(table.lines):
         raise InputError(f"{path} holds no particles: its table has no rows.", "Choose another STAR file.", path)
     joined = optics_of_particles(tables, table, path)
-    pixel = _pixel_size(table, joined, path)
+    pixel = image_pixel_size(table, joined, path) if pixel_size_a is None else np.full(len(table.lines), pixel_size_a)
+    if pixel_size_a is not None and told is not None:
+        _compare(pixel_size_a, table, joined, path, told)
     index, image = _images(table, path)
     values = {ours: joined.get(name, _column(table, name, path)) for ours, name in _OPTICS.items()}
     values |= {ours: _column(table, name, path) for ours, name in _CTF.items()}
@@ -107,7 +118,7 @@ def read_particles_table(
         micrograph=table["rlnMicrographName"].astype(str).astype(object) if "rlnMicrographName" in table else None,
         xy=_columns(table, ("rlnCoordinateX", "rlnCoordinateY"), path),
         angles_deg=_angles(table, path),
-        origins_a=_origins(table, pixel, path),
+        origins_a=origins(table, pixel, path),
         pixel_size_a=pixel,
         optics_group=_whole(table, _GROUP, path),
         half=_whole(table, "rlnRandomSubset", path),
@@ -172,8 +183,10 @@ def _told(optics: Table) -> list[str]:
     return [name for name in (*_OPTICS.values(), "rlnImagePixelSize") if name in optics]
 
 
-def _pixel_size(table: Table, joined: Mapping[str, np.ndarray], path: Path) -> np.ndarray | None:
-    """Of the images: from the optics table, the particles, or (3.0) detector pixel in µm and magnification."""
+def image_pixel_size(table: Table, joined: Mapping[str, np.ndarray], path: Path) -> np.ndarray | None:
+    """Å per pixel of the images (n,): of the optics table, the particles, or (3.0) of the detector pixel (µm) and the
+    magnification; None where the file does not say it. `joined`: what optics_of_particles gave.
+    """
     size = joined.get("rlnImagePixelSize")
     for name in ("rlnImagePixelSize", "rlnPixelSize"):
         size = _column(table, name, path) if size is None else size
@@ -193,6 +206,19 @@ def _pixel_size(table: Table, joined: Mapping[str, np.ndarray], path: Path) -> n
     return size
 
 
+def _compare(given: float, table: Table, joined: Mapping[str, np.ndarray], path: Path, told: Callable) -> None:
+    """Say it when the pixel size of the file is another one, or none that can be."""
+    try:
+        written = image_pixel_size(table, joined, path)
+    except InputError as err:
+        told(f"{err.message} --pixel-size {given:g} Å is used.")
+        return
+    if written is not None and np.abs(written / given - 1).max() > _DIFFERS:
+        low, high = float(written.min()), float(written.max())
+        says = f"{low:g} Å" if low == high else f"{low:g} to {high:g} Å"
+        told(f"{path.name} says {says} per pixel; --pixel-size {given:g} Å is used.")
+
+
 def _angles(table: Table, path: Path) -> np.ndarray | None:
     """A table of a 2D alignment has psi only."""
     if "rlnAnglePsi" in table and not {"rlnAngleRot", "rlnAngleTilt"} & set(table):
@@ -201,7 +227,8 @@ def _angles(table: Table, path: Path) -> np.ndarray | None:
     return _columns(table, _ANGLES, path)
 
 
-def _origins(table: Table, pixel: np.ndarray | None, path: Path) -> np.ndarray | None:
+def origins(table: Table, pixel: np.ndarray | None, path: Path) -> np.ndarray | None:
+    """Shifts (n, 2) in Å that bring the particles into the middle; None without such columns."""
     shifts = _columns(table, ("rlnOriginXAngst", "rlnOriginYAngst"), path)
     if shifts is not None:
         return shifts
@@ -211,7 +238,7 @@ def _origins(table: Table, pixel: np.ndarray | None, path: Path) -> np.ndarray |
     if pixel is None:
         raise InputError(
             f"{path} has origins in pixels, but no pixel size to turn them into Å.",
-            "Add _rlnDetectorPixelSize and _rlnMagnification, or an optics table.",
+            "Add _rlnDetectorPixelSize and _rlnMagnification, an optics table, or give --pixel-size.",
             path,
         )
     return shifts * pixel[:, None]

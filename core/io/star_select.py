@@ -87,7 +87,7 @@ def _lines(path: Path) -> Iterator[tuple[str, tuple[str, ...], int, str]]:
         with path.open(encoding="utf-8", newline="") as stream:
             for line in stream:
                 text = line.strip()
-                if text.startswith("data_"):
+                if text.startswith("data_") and len(text.split()) == 1:
                     if text in seen:
                         raise InputError(
                             f"{path} holds two tables named {text[:60]}.", "Keep one, or rename the other.", path
@@ -104,6 +104,10 @@ def _lines(path: Path) -> Iterator[tuple[str, tuple[str, ...], int, str]]:
                     continue
                 yield block, columns, -1, line
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a STAR file: it is not text.", "Choose a STAR file.", path) from None
+        packed = path.name.lower().endswith((".gz", ".bz2"))
+        why = "it is compressed" if packed else "it is not text"
+        raise InputError(
+            f"{path} cannot be cut: {why}.", "Unpack it first." if packed else "Choose a STAR file.", path
+        ) from None
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.", "Choose a STAR file.", path) from None

@@ -154,7 +154,7 @@ def _cell(value: object, path: Path) -> str:
     if isinstance(value, (float, np.floating)):
         return f"{value:.{DECIMALS}f}"
     text = str(value)
-    if "'" in text or "\0" in text or len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
+    if set(text) & set("'\0") or len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
         raise InputError(
             f"{text!r} cannot be written to {path}: STAR files have no way to keep its quote mark or line end.",
             "Rename the file.",

@@ -173,6 +173,7 @@ def execute(
             saying.start()
             saying.join(LAST_WORDS_S)
         finally:
+            remove_partials()  # the job went on while the words were said, and may have begun another file
             os._exit(JobStopped.exit_code)
 
     watch = stopping.StopWatch(run_dir, overdue if own_process else None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from core.errors import ParamError
+from core.errors import InputError, ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
 from core.params import Params, ui
@@ -97,7 +97,20 @@ def run(params: Cs2StarParams, ctx: JobContext) -> dict[str, Any]:
                 "Choose another folder, or --overwrite.",
                 fields=("output", "overwrite"),
             )
-        done = [_convert(params, ctx, job, i, len(jobs)) for i, job in enumerate(jobs)]
+        folder = next((path for path in taken if path.is_dir()), None)
+        if folder is not None:
+            raise ParamError(f"--output: {folder} is a folder.", "Choose another folder.", fields=("output",))
+        done, refused = [], None
+        for i, job in enumerate(jobs):
+            try:
+                done.append(_convert(params, ctx, job, i, len(jobs)))
+            except InputError as err:  # the others of a series can still be converted
+                if len(jobs) == 1:
+                    raise
+                refused = refused or err
+                ctx.warn(f"{job.source.name} was not converted: {err.message}")
+        if refused is not None and not done:
+            raise refused
     return {
         "summary": "; ".join(one["summary"] for one in done),
         "output": str(params.output),

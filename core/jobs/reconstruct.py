@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from core.reconstruction.statistics import Batch, Statistics
 
 _NOISE_IMAGES = 1000  # that the noise is measured on
+_ENOUGH_IMAGES = 200  # from which on a first map tells the noise behind the particles
 _SAVE_EVERY = 20_000  # images between two savings of the statistics
 _COUNTED = 0.6  # share of the time that reading takes
 
@@ -35,8 +36,9 @@ class ReconstructParams(Params):
     """Reconstruct a map from particles with known poses."""
 
     particles: Path = Field(
-        description="Particles with poses: STAR file of RELION (3.0 to 5) or of cs2star.",
-        json_schema_extra=ui(dialog="open", pattern="Particles (*.star)"),
+        description="Particles with poses: STAR file of RELION (3.0 to 5), cs2star or extract; or a stack (.mrcs, or a "
+        ".txt list of stacks) with --poses and --ctf.",
+        json_schema_extra=ui(dialog="open", pattern="Particles (*.star *.mrcs *.mrc *.txt)"),
     )
     output: Path = Field(description="Folder of the maps.", json_schema_extra=ui(dialog="folder"))
     method: Literal["auto", "backproject", "wiener", "positive", "dps"] = Field(
@@ -61,13 +63,40 @@ class ReconstructParams(Params):
     ignore_ctf: bool = Field(
         False, description="The images have no CTF (simulated, or corrected).", json_schema_extra=ui(label="Ignore CTF")
     )
+    poses: Path | None = Field(
+        None,
+        description="Poses of cryoDRGN for a stack.",
+        json_schema_extra=ui(dialog="open", pattern="cryoDRGN (*.pkl *.npy)", advanced=True),
+    )
+    ctf: Path | None = Field(
+        None,
+        description="CTF of cryoDRGN for a stack.",
+        json_schema_extra=ui(dialog="open", pattern="cryoDRGN (*.pkl *.npy)", advanced=True),
+    )
+    indices: Path | None = Field(
+        None,
+        description="Particles that are used, as row numbers from 0 (ind.pkl of cryoDRGN, or .npy; default: all).",
+        json_schema_extra=ui(dialog="open", pattern="Selection (*.pkl *.npy)", advanced=True),
+    )
+    pixel_size: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Pixel size of the images, where the file tells a wrong one or none.",
+        json_schema_extra=ui(unit="Å/px", advanced=True),
+    )
     prior: Path | None = Field(
         None,
         description="Learned prior of dps (default: the one that is shipped).",
         json_schema_extra=ui(dialog="open", pattern="Priors (*.safetensors)", advanced=True),
     )
+    exact_draws: bool = Field(
+        False,
+        description="Draw every map of dps from the likelihood too, instead of taking its peak: rougher maps.",
+        json_schema_extra=ui(advanced=True),
+    )
     chains: int = Field(
-        4,
+        8,
         ge=1,
         le=64,
         description="Samples of dps: their mean is the map, their spread its uncertainty.",
@@ -110,11 +139,18 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     from core.physics.rotations import count_views
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
+    from core.reconstruction.sources import Given
 
     device = str(choose_device(params.device))
     ctx.step(0, 1, "Reading particles")
     particles = inputs.open_particles(
-        params.particles, params.box, params.contrast, params.ignore_ctf, lambda: ctx.step(0, 1, "Reading particles")
+        params.particles,
+        params.box,
+        params.contrast,
+        params.ignore_ctf,
+        lambda: ctx.step(0, 1, "Reading particles"),
+        Given(params.poses, params.ctf, params.indices, params.pixel_size),
+        ctx.warn,
     )
     ctx.preview("views", count_views(particles.matrices))
     statistics = accumulate(params, particles, ctx)
@@ -210,6 +246,8 @@ def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
             yield batch
 
     power = st.corner_noise(some("Noise of the corners", 0.01), particles.box, particles.groups)
+    if len(rows) < _ENOUGH_IMAGES:  # what a map of few images leaves of them is no noise
+        return power
     first = st.empty(particles.box, particles.box_pixel_a, power)
     for batch in some("A first map", 0.04):
         st.add(first, batch, np.eye(3)[None])
@@ -278,7 +316,9 @@ def _make(
         told(i, count, maps.mean(dim=0))
 
     scale = prior.scale_of(first.cpu().numpy())
-    made = posterior.sample(data, prior, first, scale, ball, params.chains, params.levels, params.seed, level)
+    made = posterior.sample(
+        data, prior, first, scale, ball, params.chains, params.levels, params.seed, params.exact_draws, level
+    )
     return made.mean, {"std": made.deviation, "samples": made.samples}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from core.errors import InputError, ParamError
+from core.io.cryodrgn import read_selection
 from core.io.npy import load_npy
 from core.jobs.base import JobContext
 from core.params import Params, ui
@@ -40,8 +41,8 @@ class SubsetParams(Params):
     selection: Path | None = Field(
         None,
         description="File of the selection: .txt with a row number or a micrograph name on each line, .npy of row "
-        "numbers, or .star with rlnMicrographName.",
-        json_schema_extra=ui(dialog="open", pattern="Selection (*.txt *.npy *.star)"),
+        "numbers, .pkl of cryoDRGN, or .star with rlnMicrographName.",
+        json_schema_extra=ui(dialog="open", pattern="Selection (*.txt *.npy *.pkl *.star)"),
     )
     exclude: bool = Field(False, description="Leave the selected rows out instead of keeping them.")
     overwrite: bool = Field(False, description="Replace an output file that is there.")
@@ -56,6 +57,11 @@ def run(params: SubsetParams, ctx: JobContext) -> dict[str, Any]:
 
 
 def _check(params: SubsetParams, ctx: JobContext) -> None:
+    endings = [path.suffix.lower() for path in (params.input, params.output)]
+    if endings[0] != endings[1]:
+        raise ParamError(
+            f"--output: the file keeps its format, so its name has to end in {endings[0]}.", fields=("output",)
+        )
     if (params.selection is None) == (not params.rows):
         raise ParamError("Give either --rows or --selection.", fields=("rows", "selection"))
     if params.rows and params.by != "indices":
@@ -125,13 +131,9 @@ def _result(params: SubsetParams, keep: np.ndarray) -> dict[str, Any]:
 def _marks(params: SubsetParams, n: int, names: Callable[[], list[str]], ctx: JobContext) -> np.ndarray:
     """Which rows (n,) are kept."""
     if params.by == "indices":
-        wanted = _from_text(params.rows) if params.rows else _indices_of(params.selection)
+        wanted = _from_text(params.rows, n, params.input) if params.rows else _indices_of(params.selection, n)
         if wanted.size and int(wanted.max()) >= n:
-            raise InputError(
-                f"Row {int(wanted.max())} is asked for, but {params.input} has {n} rows (0 to {n - 1}).",
-                "Rows are counted from 0.",
-                params.input,
-            )
+            raise _beyond(int(wanted.max()), n, params.input)
         marks = np.zeros(n, bool)
         marks[wanted] = True
     else:
@@ -144,22 +146,32 @@ def _marks(params: SubsetParams, n: int, names: Callable[[], list[str]], ctx: Jo
     return keep
 
 
-def _from_text(text: str) -> np.ndarray:
+def _beyond(row: int, n: int, path: Path) -> InputError:
+    return InputError(
+        f"Row {row} is asked for, but {path} has {n} rows (0 to {n - 1}).", "Rows are counted from 0.", path
+    )
+
+
+def _from_text(text: str, n: int, path: Path) -> np.ndarray:
     parts = []
     for word in text.replace(",", " ").split():
         match = _RANGE.match(word)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last < first or last >= _MOST_ROWS:
             raise ParamError(f"--rows: '{word}' is no row and no range.", "Write 0-99,205.", fields=("rows",))
+        if last >= n:
+            raise _beyond(last, n, path)
         parts.append(np.arange(first, last + 1))
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
-def _indices_of(path: Path | None) -> np.ndarray:
-    """Row numbers from a .npy or a text file."""
+def _indices_of(path: Path | None, n: int) -> np.ndarray:
+    """Row numbers from a .npy (or one truth value for each of the n rows), a .pkl or a text file."""
     assert path is not None
     hint = "Write one whole number from 0 on per line, or save them with numpy.save."
     try:
+        if path.suffix.lower() == ".pkl":
+            return read_selection(path)
         if path.suffix.lower() == ".npy":
             values = load_npy(path)
         else:
@@ -169,6 +181,10 @@ def _indices_of(path: Path | None) -> np.ndarray:
     except ValueError:
         raise InputError(f"{path} is not a list of row numbers.", hint, path) from None
     if values.dtype.kind == "b" and values.ndim == 1:
+        if len(values) != n:
+            raise InputError(
+                f"{path} has {len(values)} truth values for {n} rows.", "Choose the one of this file.", path
+            )
         return np.flatnonzero(values)
     if values.dtype.kind not in "iuf" or values.ndim != 1 or (values.size and not _whole(values)):
         raise InputError(f"{path} is not a list of row numbers.", hint, path)
@@ -187,6 +203,7 @@ def _by_micrograph(params: SubsetParams, names: list[str], ctx: JobContext) -> n
     stems = {stem_of(name): name for name in wanted}
     known = {name: stem_of(name.rpartition("@")[2]) for name in set(names)}
     found = set(known.values()) & set(stems)
+    _refuse_doubt(wanted, known, params)
     if not found:
         there, here = ", ".join(wanted[:_SHOWN]), ", ".join(sorted(set(names))[:_SHOWN])
         raise InputError(
@@ -199,6 +216,23 @@ def _by_micrograph(params: SubsetParams, names: list[str], ctx: JobContext) -> n
         ctx.warn(f"{len(missing)} micrographs of the selection are not in the file, such as {missing[0]}.")
     chosen = {name for name, stem in known.items() if stem in found}
     return np.array([name in chosen for name in names], bool)
+
+
+def _refuse_doubt(wanted: list[str], known: Mapping[str, str], params: SubsetParams) -> None:
+    """One name that fits micrographs of several folders would select them all."""
+    from core.io.coordinates import stem_of
+
+    folders: dict[str, set[str]] = {}
+    for name, stem in known.items():
+        folders.setdefault(stem, set()).add(name.rpartition("@")[2])
+    for name in wanted:
+        several = sorted(folders.get(stem_of(name), ()))
+        if len(several) > 1 and not set(several) <= set(wanted):
+            raise InputError(
+                f"{name} in {params.selection} could be {several[0]} or {several[1]} in {params.input.name}.",
+                "Select by --by indices, or list all micrographs of that name as they stand in the file.",
+                params.selection,
+            )
 
 
 def _names_of(path: Path) -> list[str]:

@@ -36,6 +36,7 @@ JOBS: dict[str, tuple[str, str, str]] = {
         "PickParticlesParams",
         "Find particles on denoised or raw micrographs.",
     ),
+    "extract": ("core.jobs.extract", "ExtractParams", "Cut particles out of raw micrographs."),
     "trust": (
         "core.jobs.trust",
         "TrustParams",

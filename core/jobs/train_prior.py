@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 VALIDATE_EVERY = 100  # steps
 WORST_LOSS = 0.9  # held-out loss above which nothing was learnt
+LEAST_BOX_IN_BFLOAT16 = 32  # the CPU's bfloat16 gradients of images of 2 x 2 x 2 come out wrong now and then
 READING = 0.05  # share of the job before the training
 
 
@@ -107,7 +110,7 @@ def _train(params: TrainPriorParams, ctx: JobContext) -> dict[str, Any]:
     learner = Learner(Denoiser().on(device), params.learning_rate, _plan(params, data))
     if resumed:
         learner.restore(params.folder)
-    judge = Judge(data.held_out, device, params.seed)
+    best = Best(params, data, learner, Judge(data.held_out, device, params.seed))
     clock = Clock(learner, params.folder, params.minutes, params.steps)
     workers = Workers(device)
     drawing = ThreadPoolExecutor(1, "maps")  # the next maps are drawn while these are learnt from
@@ -125,20 +128,18 @@ def _train(params: TrainPriorParams, ctx: JobContext) -> dict[str, Any]:
                 ctx.metric("loss", loss, learner.step)
                 ctx.metric("learning_rate", learner.rate, learner.step)
             if learner.step % VALIDATE_EVERY == 0:
-                _validate(ctx, learner, judge)
+                best.judge(ctx, lambda: _progress(ctx, learner, clock.share()))
             if clock.checkpoint_due():
                 clock.save()
     except JobStopped:
         if learner.step:
-            _validate(ctx, learner, judge)
             clock.save()
-            _write(params, data, learner, judge)
         raise
     finally:
         drawing.shutdown(wait=False, cancel_futures=True)
-    _validate(ctx, learner, judge)
+    best.judge(ctx, lambda: None)
     clock.save()
-    return _finish(params, ctx, data, learner, judge)
+    return _finish(params, ctx, data, best)
 
 
 def _objective(net: Denoiser, clean: torch.Tensor, seed: int, step: int, parts: int) -> list[tuple[Denoiser, Any]]:
@@ -155,7 +156,7 @@ def _objective(net: Denoiser, clean: torch.Tensor, seed: int, step: int, parts: 
     size = -(-count // parts)
 
     def part_loss(part: slice) -> torch.Tensor:
-        with reduced_precision(device):
+        with reduced_precision(device) if clean.shape[-1] >= LEAST_BOX_IN_BFLOAT16 else nullcontext():
             loss = denoising_loss(net, clean[part], sigma[part], noise[part])
         return loss * (len(clean[part]) / count)
 
@@ -167,16 +168,55 @@ def _progress(ctx: JobContext, learner: Learner[Denoiser], share: float) -> None
     ctx.step(READING + (0.99 - READING) * min(share, 1.0), 1.0, f"step {learner.step + 1}{loss}")
 
 
-def _validate(ctx: JobContext, learner: Learner[Denoiser], judge: Judge) -> None:
-    """Judge the average's weights on the held-out maps, and show how they do."""
-    from core.reconstruction.prior_set import weighted_loss
+class Best:
+    """The prior file: the best weights so far, written whenever held-out maps say that they got better."""
 
-    errors = judge.errors(learner.average.net)
-    learner.judged(weighted_loss(errors))
-    ctx.metric("val_loss", weighted_loss(errors), learner.step)
-    for sigma, error in errors.items():
-        ctx.metric(f"mse_sigma_{sigma:g}", error, learner.step)
-    ctx.preview("denoised", judge.picture(learner.average.net), step=learner.step)
+    def __init__(self, params: TrainPriorParams, data: TrainingSet, learner: Learner[Denoiser], judge: Judge) -> None:
+        self.params, self.data, self.learner = params, data, learner
+        self.examine = judge
+        self.errors: dict[float, float] = {}
+        self.spectrum = tuple(float(f"{power:.6g}") for power in data.spectrum(params.seed))
+
+    def judge(self, ctx: JobContext, between: Callable[[], None]) -> None:
+        """Judge the average's weights on the held-out maps, show how they do, and write them if they are the best."""
+        from core.reconstruction.prior_set import weighted_loss
+
+        learner, net = self.learner, self.learner.average.net
+        errors = self.examine.errors(net, between)
+        learner.judged(weighted_loss(errors))
+        ctx.metric("val_loss", weighted_loss(errors), learner.step)
+        for sigma, error in errors.items():
+            ctx.metric(f"mse_sigma_{sigma:g}", error, learner.step)
+        ctx.preview("denoised", self.examine.picture(net), step=learner.step)
+        if learner.best_step == learner.step and self.learnt:
+            self.errors = errors
+            self.write()
+
+    @property
+    def learnt(self) -> bool:
+        """Whether anything was."""
+        return self.learner.best_loss is not None and self.learner.best_loss <= WORST_LOSS
+
+    def write(self) -> None:
+        """Write the best weights with everything that must be known about them."""
+        from core.reconstruction.prior import Facts, save_prior
+
+        params, learner = self.params, self.learner
+        facts = Facts(
+            box=params.box,
+            pixel_size_a=params.pixel_size,
+            widths=learner.net.widths,
+            spectrum=self.spectrum,
+            trained=self.data.trained,
+            held_out=self.data.held_out_names,
+            left_out=self.data.left_out,
+            steps=learner.best_step,
+            seed=params.seed,
+            val_loss=learner.best_loss or 0.0,
+            held_out_mse=tuple(self.errors.items()),
+            version=core.__version__,
+        )
+        save_prior(params.output, learner.best, facts)
 
 
 def _tell(data: TrainingSet, ctx: JobContext) -> None:
@@ -214,46 +254,22 @@ def _plan(params: TrainPriorParams, data: TrainingSet) -> dict[str, Any]:
     }
 
 
-def _write(params: TrainPriorParams, data: TrainingSet, learner: Learner[Denoiser], judge: Judge) -> dict[float, float]:
-    """Write the best weights so far with everything that must be known about them; returns their held-out errors."""
-    from core.reconstruction.prior import Facts, save_prior
-
-    net = learner.average.net
-    net.load_state_dict(learner.best)
-    errors = judge.errors(net)
-    facts = Facts(
-        box=params.box,
-        pixel_size_a=params.pixel_size,
-        widths=net.widths,
-        spectrum=tuple(float(f"{v:.6g}") for v in data.spectrum(params.seed)),
-        trained=data.trained,
-        held_out=data.held_out_names,
-        left_out=data.left_out,
-        steps=learner.step,
-        seed=params.seed,
-        val_loss=learner.best_loss or 0.0,
-        held_out_mse=tuple(errors.items()),
-        version=core.__version__,
-    )
-    save_prior(params.output, learner.best, facts)
-    return errors
-
-
-def _finish(
-    params: TrainPriorParams, ctx: JobContext, data: TrainingSet, learner: Learner[Denoiser], judge: Judge
-) -> dict[str, Any]:
-    """Write the prior and say what was measured."""
-    if learner.best_loss is None or learner.best_loss > WORST_LOSS:
+def _finish(params: TrainPriorParams, ctx: JobContext, data: TrainingSet, best: Best) -> dict[str, Any]:
+    """Say what was measured; the prior is written already, unless the best of a resumed training was."""
+    learner = best.learner
+    if not best.learnt:
         raise InputError(
             f"The training learnt nothing in {learner.step} steps (held-out loss {learner.best_loss or math.nan:.2f}; "
             "1 is that of an untrained network).",
-            "Train longer with --resume.",
+            "Go on with --resume and more --minutes.",
         )
-    ctx.step(0.99, 1.0, "Writing")
-    errors = _write(params, data, learner, judge)
-    ctx.preview("denoised", judge.picture(learner.average.net), step=learner.best_step)
+    if not best.errors or not params.output.exists():
+        net = learner.average.net
+        net.load_state_dict(learner.best)
+        best.errors = best.examine.errors(net)
+        best.write()
     ctx.step(1.0, 1.0, "Done")
-    told = ", ".join(f"{error:.3f} at {sigma:g}" for sigma, error in errors.items())
+    told = ", ".join(f"{error:.3f} at {sigma:g}" for sigma, error in best.errors.items())
     return {
         "summary": f"Trained {learner.step} steps on {len(data.trained)} structures ({data.maps.count} chains and "
         f"assemblies); held-out error over signal by noise: {told}; {params.output}",
@@ -261,7 +277,7 @@ def _finish(
         "steps": learner.step,
         "best_step": learner.best_step,
         "val_loss": learner.best_loss,
-        "held_out_mse": {f"{sigma:g}": error for sigma, error in errors.items()},
+        "held_out_mse": {f"{sigma:g}": error for sigma, error in best.errors.items()},
         "trained": [entry.name for entry in data.trained],
         "held_out": list(data.held_out_names),
         "left_out": dict(data.left_out),

@@ -54,7 +54,7 @@ def central_slices(volume: np.ndarray, matrices: np.ndarray, threads: int = 1) -
 
 def views_at_once(box: int) -> int:
     """How many views of a box are worth projecting together."""
-    return max(1, _POINTS // len(_inside(box)[0]))
+    return max(1, max(_POINTS, box**3 // 8) // len(_inside(box)[0]))
 
 
 @lru_cache(maxsize=4)

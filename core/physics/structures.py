@@ -81,10 +81,10 @@ def _read(path: Path, assembly: str) -> tuple[np.ndarray, list[str]]:
     with _explained(path):
         structure = _parse(path)
         said = [structure.name.lower(), *(str(v).lower() for v in dict(structure.info).values())]
+        if assembly:  # before anything is taken out: assemblies name chains of water too
+            _assemble(structure, assembly, path)
         structure.remove_waters()
         structure.remove_hydrogens()
-        if assembly:
-            _assemble(structure, assembly, path)
         atoms = (
             [(*a.atom.pos.tolist(), a.atom.element.atomic_number, a.atom.occ) for a in structure[0].all()]
             if len(structure)

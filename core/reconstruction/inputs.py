@@ -1,34 +1,32 @@
 """Particles for reconstruction: images, poses, shifts, CTF, halves, read batch by batch in the order of their files.
 
-From a RELION STAR file (3.0 to 5, and what cs2star writes). Images are cropped in Fourier space to the box that is
-reconstructed, and made light-on-dark. Nothing is kept in memory but one batch.
+Which files say what is sources.py's. Images are cropped in Fourier space to the box that is reconstructed, and made
+light-on-dark. Nothing is kept in memory but one batch.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
+from core.images.contrast_sign import ContrastSign
 from core.io.mrc import image_rows
-from core.io.mrc_header import MrcInfo, read_header
-from core.io.particles_star import ParticlesTable, read_particles_table
+from core.io.mrc_header import MrcInfo
 from core.io.rows import read_rows
-from core.io.star_paths import resolve
 from core.physics.optics import Optics, ctf_grid
-from core.physics.rotations import matrices
 from core.reconstruction.operator import disc
+from core.reconstruction.sources import NOTHING, Given, list_particles
 from core.reconstruction.statistics import Batch
 
 CONTRASTS = ("auto", "light", "dark")
 _BATCH_BYTES = 64 << 20
 _LEAST_BOX, _MOST_BOX = 8, 1024
 _LOOKED_AT = 400  # images, to tell light particles from dark ones
-_CLEAR = 0.02  # of the images' deviation: a smaller difference of centre and rim says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +68,12 @@ class ParticleSet:
 
     def key(self) -> str:
         """Names the particles and how they are read: changes when any of it does."""
-        digest = hashlib.sha256(f"{self.path} {self.size} {self.box} {self.sign}".encode())
+        digest = hashlib.sha256(f"{self.path} {self.size} {self.pixel_size_a} {self.box} {self.sign}".encode())
         for info in self.infos:
             state = info.path.stat()
             digest.update(f"{info.path} {state.st_mtime_ns} {state.st_size}".encode())
         arrays = [self.which, self.place, self.matrices, self.origins_a, self.half, self.group]
-        arrays += [] if self.optics is None else [self.optics.defocus_u_a, self.optics.defocus_v_a]
+        arrays += [] if self.optics is None else [getattr(self.optics, f.name) for f in fields(self.optics)]
         for array in arrays:
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -137,22 +135,17 @@ def open_particles(
     contrast: str = "auto",
     ignore_ctf: bool = False,
     check: Callable[[], None] = lambda: None,
+    given: Given = NOTHING,
+    told: Callable[[str], None] = lambda _: None,
 ) -> ParticleSet:
-    """Particles of a STAR file. `box`: of the map, at most that of the images; `check()` may raise to stop.
+    """Particles of a STAR file, or of a stack with poses and CTF in files of their own (`given`).
 
+    `box`: of the map, at most that of the images; `check()` may raise to stop; `told` hears what is doubtful.
     `InputError` in one sentence for particles without poses, missing or cut stacks, sizes that differ, no CTF.
     """
-    table = read_particles_table(path)
+    listed = list_particles(path, given, ignore_ctf, told)
     check()
-    if table.angles_deg is None:
-        raise InputError(
-            f"{path} has no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi).", "Choose refined particles.", path
-        )
-    files, which = _files(table, path)
-    infos = [_stack(file, path) for file in files]
-    size = _one_size(infos, path)
-    _check_places(infos, which, table.image_index, path)
-    pixel = _one_pixel_size(table, infos, path)
+    size = listed.size
     box = size if box is None else box
     if box % 2 or not _LEAST_BOX <= box <= min(size, _MOST_BOX):
         raise InputError(
@@ -162,147 +155,36 @@ def open_particles(
         )
     particles = ParticleSet(
         path,
-        files,
-        infos,
-        which,
-        table.image_index,
-        matrices(table.angles_deg),
-        np.zeros((len(table), 2)) if table.origins_a is None else table.origins_a,
-        None if ignore_ctf else _optics(table, path),
-        _halves(table),
-        np.zeros(len(table), np.int64) if table.optics_group is None else _numbered(table.optics_group),
+        [info.path for info in listed.infos],
+        listed.infos,
+        listed.which,
+        listed.place,
+        listed.matrices,
+        listed.origins_a,
+        listed.optics,
+        np.arange(len(listed)) % 2 if listed.half is None else listed.half,  # without halves: every second particle
+        listed.group,
         size,
-        pixel,
+        listed.pixel_size_a,
         box,
-        order=np.lexsort((table.image_index, which)),
+        order=np.lexsort((listed.place, listed.which)),
     )
-    check()
     sign = {"light": 1.0, "dark": -1.0}.get(contrast) or _contrast(particles)
     return ParticleSet(**{**particles.__dict__, "sign": sign})
 
 
-def _files(table: ParticlesTable, path: Path) -> tuple[list[Path], np.ndarray]:
-    names, which = np.unique(table.image_path.astype(str), return_inverse=True)
-    files = [resolve(name, path) for name in names]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise InputError(
-            f"{path} names {len(missing)} image stack(s) that are not there, such as {missing[0]}.",
-            "Keep the STAR file in its project folder, or link the stacks to where it says they are.",
-            path,
-        )
-    return files, which.astype(np.int64)
-
-
-def _stack(file: Path, path: Path) -> MrcInfo:
-    info = read_header(file)
-    if info.shape[1] != info.shape[2] or info.shape[1] % 2:
-        raise InputError(
-            f"{file}, named by {path.name}, has images of {info.shape[2]} x {info.shape[1]} px.",
-            "Particles need square images of an even size.",
-            file,
-        )
-    return info
-
-
-def _one_size(infos: list[MrcInfo], path: Path) -> int:
-    sizes = sorted({info.shape[1] for info in infos})
-    if len(sizes) > 1:
-        raise InputError(
-            f"The images of {path} have different sizes: {', '.join(f'{s} px' for s in sizes[:4])}.",
-            "Extract them again with one box, or split the STAR file with subset.",
-            path,
-        )
-    return sizes[0]
-
-
-def _check_places(infos: list[MrcInfo], which: np.ndarray, place: np.ndarray, path: Path) -> None:
-    counts = np.array([info.shape[0] for info in infos])
-    beyond = np.flatnonzero(place >= counts[which])
-    if beyond.size:
-        row = beyond[0]
-        info = infos[which[row]]
-        raise InputError(
-            f"{path} names image {place[row] + 1} of {info.path.name}, which holds {info.shape[0]}; "
-            f"{beyond.size} particles are so.",
-            "Choose the stack that belongs to the STAR file.",
-            path,
-        )
-
-
-def _one_pixel_size(table: ParticlesTable, infos: list[MrcInfo], path: Path) -> float:
-    told = table.pixel_size_a
-    if told is None:
-        sizes = {info.pixel_size_a for info in infos if info.pixel_size_a}
-        if len(sizes) != 1:
-            raise InputError(
-                f"{path} does not say the pixel size of its images, and neither do the stacks.",
-                "Add _rlnImagePixelSize to its optics table.",
-                path,
-            )
-        return float(sizes.pop())
-    low, high = float(told.min()), float(told.max())
-    if high - low > 1e-3 * high:
-        raise InputError(
-            f"The particles of {path} have pixel sizes from {low:g} to {high:g} Å.",
-            "Scale them to one pixel size, or reconstruct the optics groups one by one.",
-            path,
-        )
-    return float(told.mean())
-
-
-def _optics(table: ParticlesTable, path: Path) -> Optics:
-    needed = {
-        "defocus": table.defocus_u_a,
-        "voltage": table.voltage_kv,
-        "spherical aberration": table.cs_mm,
-        "amplitude contrast": table.amplitude_contrast,
-    }
-    missing = [name for name, values in needed.items() if values is None]
-    if missing:
-        raise InputError(
-            f"{path} does not tell the CTF of its particles: {', '.join(missing)} missing.",
-            "Choose particles with CTF, or --ignore-ctf for images that have none.",
-            path,
-        )
-    zero = np.zeros(len(table))
-    return Optics.of(
-        table.defocus_u_a,  # type: ignore[arg-type]
-        table.defocus_v_a,
-        zero if table.defocus_angle_deg is None else table.defocus_angle_deg,
-        voltage_kv=table.voltage_kv,  # type: ignore[arg-type]
-        cs_mm=table.cs_mm,  # type: ignore[arg-type]
-        amplitude_contrast=table.amplitude_contrast,  # type: ignore[arg-type]
-        phase_shift_deg=zero if table.phase_shift_deg is None else table.phase_shift_deg,
-        b_factor_a2=zero if table.ctf_b_factor_a2 is None else table.ctf_b_factor_a2,
-        scale=zero + 1 if table.ctf_scale is None else table.ctf_scale,
-    )
-
-
-def _halves(table: ParticlesTable) -> np.ndarray:
-    """The file's own halves; where it has none, every second particle."""
-    if table.half is not None and set(np.unique(table.half)) == {1, 2}:
-        return table.half - 1
-    return np.arange(len(table)) % 2
-
-
-def _numbered(groups: np.ndarray) -> np.ndarray:
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
-
-
 def _contrast(particles: ParticleSet) -> float:
-    """+1 where particles are light, -1 where they are dark, by the mean of centre and rim over some images."""
+    """+1 where particles are light, -1 where they are dark, by the rotational mean of some images."""
     rows = particles.order[:: max(1, len(particles) // _LOOKED_AT)][:_LOOKED_AT]
-    images = particles.read(rows)
-    axis = np.arange(particles.size) - particles.size // 2
-    radius = np.hypot(axis[:, None], axis[None, :])
-    centre, rim = radius < particles.size / 6, radius > particles.size * 0.45
-    mean = images.mean(axis=0)
-    difference = float(mean[centre].mean() - mean[rim].mean())
-    if abs(difference) < _CLEAR * float(images.std() + 1e-30):
+    contrast = ContrastSign(particles.size)
+    step = particles.batch_size()
+    for first in range(0, len(rows), step):
+        for image in particles.read(rows[first : first + step]):
+            contrast.add(image)
+    if contrast.sign == 0:
         raise InputError(
             f"It cannot be told whether the particles of {particles.path} are light or dark.",
             "Say it with --contrast light or --contrast dark.",
             particles.path,
         )
-    return 1.0 if difference > 0 else -1.0
+    return contrast.sign

@@ -33,7 +33,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Match:
-    """The closest structure of a training list: identity 0..1 and its name ("" when the list has no protein)."""
+    """The closest structure of a training list: identity 0..1, and its name ("" when none is closer than chance)."""
 
     identity: float
     name: str
@@ -59,7 +59,7 @@ def check(target: Path | str | Sequence[str], trained: Iterable[Trained]) -> Mat
         for mine in chains:
             for theirs in entry.sequences:
                 found = identity(mine, theirs)
-                if found > worst.identity or not worst.name:
+                if found > worst.identity:
                     worst = Match(found, entry.name)
     return worst
 
@@ -71,8 +71,14 @@ def sequences(structure: gemmi.Structure) -> tuple[str, ...]:
     for chain in structure[0] if len(structure) else ():
         polymer = chain.get_polymer()
         if polymer.check_polymer_type() in (gemmi.PolymerType.PeptideL, gemmi.PolymerType.PeptideD):
-            found[gemmi.one_letter_code([residue.name for residue in polymer]).upper()] = None
+            found["".join(_letter(residue.name) for residue in polymer)] = None
     return tuple(found)
+
+
+def _letter(residue: str) -> str:
+    """One-letter code; that of the parent for a modified residue (selenomethionine is M)."""
+    letter = gemmi.find_tabulated_residue(residue).one_letter_code.strip().upper()
+    return letter or "X"
 
 
 def identity(first: str, second: str) -> float:

@@ -15,7 +15,7 @@ from core.reconstruction.likelihood import Likelihood, fourier_precision, solve
 Step = Callable[[int, int, torch.Tensor], None]  # iteration, of how many, the map so far; may raise to stop
 
 WIENER_ITERATIONS = 30
-POSITIVE_ITERATIONS = 100
+POSITIVE_ITERATIONS = 200
 _EASED = 0.3  # share of the Gaussian prior's weight under positivity; .1 to 1 differ by .01 in correlation at most
 _RIDGE = 1e-3  # of the mean data weight of a shell: what is not measured at all becomes zero, not noise
 

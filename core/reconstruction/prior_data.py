@@ -138,15 +138,19 @@ class Maps:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One map with random specimen, partner, orientation, shift, B factor and contrast."""
-        positions, weights = self._turned(rng)
-        if rng.random() < PAIR_SHARE:
-            positions, weights = self._paired(positions, weights, rng)
-        room = self.most_radius_a - float(np.linalg.norm(positions, axis=1).max())
-        positions = positions + in_ball(rng, 1, min(max(room, self.pixel_size_a / 4), MOST_SHIFT_A))
+        positions, weights = self.place(rng)
         volume = voxelise(positions, weights, self.box, self.pixel_size_a, rng.uniform(*B_FACTORS_A2))
         volume *= SIGMA_DATA / max(float(volume.std()), 1e-12)
         volume *= np.exp(CONTRAST_SPREAD * rng.standard_normal())
         return volume
+
+    def place(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Atoms of a random specimen, or of two in contact, turned and shifted: positions (n, 3), weights (n,)."""
+        positions, weights = self._turned(rng)
+        if rng.random() < PAIR_SHARE:
+            positions, weights = self._paired(positions, weights, rng)
+        room = self.most_radius_a - float(np.linalg.norm(positions, axis=1).max())
+        return positions + in_ball(rng, 1, min(max(room, self.pixel_size_a / 4), MOST_SHIFT_A)), weights
 
     def batch(self, count: int, seed: int, step: int) -> np.ndarray:
         """The maps of a training step, (count, 1, L, L, L): the same for the same seed and step."""

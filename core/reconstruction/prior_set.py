@@ -145,24 +145,23 @@ def _divide(entries: list[Entry], seed: int) -> tuple[list[Entry], list[Entry]]:
 class Judge:
     """The same noisy maps of held-out structures every time: how well they are denoised, and one as a picture."""
 
-    def __init__(self, maps: Maps, device: torch.device, seed: int = 0, count: int = JUDGED_MAPS) -> None:
+    def __init__(self, maps: Maps, device: torch.device, seed: int = 0) -> None:
         rng = np.random.default_rng([seed, _JUDGE_STREAM + 2])
-        clean = np.stack([maps.draw(rng) for _ in range(count)])[:, None]
+        clean = np.stack([maps.draw(rng) for _ in range(JUDGED_MAPS)])[:, None]
         self.clean = torch.from_numpy(clean).to(device)
         self.noise = torch.from_numpy(rng.standard_normal(clean.shape).astype(np.float32)).to(device)
 
-    def errors(self, net: Denoiser) -> dict[float, float]:
-        """Mean squared error over SIGMA_DATA squared, for each of JUDGED_SIGMAS."""
-        found = {}
-        with torch.no_grad(), reduced_precision(self.clean.device):
-            for sigma in JUDGED_SIGMAS:
-                level = torch.full((1,), sigma, device=self.clean.device)
-                errors = [
-                    float((net(clean[None] + sigma * noise[None], level) - clean).square().mean())
-                    for clean, noise in zip(self.clean, self.noise, strict=True)
-                ]
-                found[sigma] = float(np.mean(errors)) / SIGMA_DATA**2
-        return found
+    def errors(self, net: Denoiser, between: Callable[[], None] = lambda: None) -> dict[float, float]:
+        """Mean squared error over SIGMA_DATA squared, for each of JUDGED_SIGMAS; `between` is called after each map."""
+        totals = dict.fromkeys(JUDGED_SIGMAS, 0.0)
+        for clean, noise in zip(self.clean, self.noise, strict=True):
+            with torch.no_grad(), reduced_precision(clean.device):
+                for sigma in JUDGED_SIGMAS:
+                    level = torch.full((1,), sigma, device=clean.device)
+                    error = (net(clean[None] + sigma * noise[None], level) - clean).square().mean()
+                    totals[sigma] += float(error) / SIGMA_DATA**2
+            between()
+        return {sigma: total / len(self.clean) for sigma, total in totals.items()}
 
     def picture(self, net: Denoiser, sigma: float = 0.5) -> np.ndarray:
         """Middle sections of a held-out map, of it with noise, and denoised: (3, L, L)."""

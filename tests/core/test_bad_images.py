@@ -433,6 +433,9 @@ def jobs_of(data, picked: Path) -> dict[str, dict]:
         "predict": {"micrographs": [picked], "model": "wiener", "output": data.folder.parent / "denoised"},
         "trust": {"micrographs": [picked], "model": "wiener", "output": data.folder.parent / "trust"},
         "pick-particles": {"micrographs": [picked], "diameter": 24, "output": data.folder.parent / "picks.star"},
+        "extract": {
+            "micrographs": [picked], "particles": data.star, "box": 32, "output": data.folder.parent / "particles",
+        },
         "pick-noise": {"micrographs": [picked], "particles": data.star, "box_size": 24, "output": data.noise},
         "forward": {
             "micrographs": [picked], "particles": data.star, "noise": data.noise, "particle_diameter": 24,
@@ -441,7 +444,7 @@ def jobs_of(data, picked: Path) -> dict[str, dict]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("job", ["predict", "trust", "pick-particles", "pick-noise", "forward"])
+@pytest.mark.parametrize("job", ["predict", "trust", "pick-particles", "extract", "pick-noise", "forward"])
 def test_every_job_refuses_movies_and_mends_pixels_in_the_same_words(job, data, run_job, monkeypatch):
     boxes = run_job("pick-noise", micrographs=[data.folder], particles=data.star, box_size=24, output=data.noise)
     assert boxes["exit_code"] == 0

@@ -212,3 +212,12 @@ def test_missing_files_are_refused(tmp_path):
     for read in (co.read_particles, co.read_noise_boxes):
         with pytest.raises(InputError, match="does not exist"):
             read(tmp_path / "nothing.star")
+
+
+def test_names_of_two_folders_are_not_mixed_on_one_micrograph():
+    xy = np.array([[1.0, 2.0]])
+    third = Path("/data/C/m.mrc")
+    assert len(co.match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [third])[third]) == 0
+    second = Path("/data/B/m.mrc")
+    assert len(co.match_names({"A/m.mrc": xy, "B/m.mrc": xy}, [second])[second]) == 1
+    assert len(co.match_names({"A/m.mrc": xy, "m.mrc": xy}, [third])[third]) == 2

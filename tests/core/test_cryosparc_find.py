@@ -208,3 +208,31 @@ def test_reading_in_blocks_is_the_same_as_at_once(tmp_path, monkeypatch):
         assert parts.texts[name].values == found.values
         np.testing.assert_array_equal(parts.texts[name].which, found.which)
     assert read_particles(str(path), limit=9).n == 9
+
+
+def test_passthrough_files_of_classes_are_one_in_several(tmp_path):
+    """Of a heterogeneous refinement: each class has its own, and together they know all particles."""
+    rows = cs_files.particles(30)
+    cs_files.save(tmp_path / "J42_00062_particles.cs", cs_files.only(rows, "alignments3D/"))
+    for i in range(3):
+        one = cs_files.only(rows[i::3], "blob/", "location/", "ctf/")
+        cs_files.save(tmp_path / f"J42_passthrough_particles_class_{i}.cs", one)
+        cs_files.save(tmp_path / f"J42_class_0{i}_00062_particles.cs", cs_files.only(rows[i::3], "alignments3D/"))
+    whole = run(find.choose(tmp_path / "J42_00062_particles.cs"), Options())
+    assert whole.tables.n == 30
+    assert whole.joined[0].missing == 0
+    assert "rlnCoordinateX" in whole.tables.particles
+    part = find.choose(tmp_path / "J42_class_01_00062_particles.cs")
+    assert [path.name for path in part.others] == ["J42_passthrough_particles_class_1.cs"]
+    assert run(part, Options()).tables.n == 10
+
+
+def test_parts_of_a_split_are_no_iterations(tmp_path):
+    rows = cs_files.particles(6)
+    for i in range(2):
+        cs_files.save(tmp_path / f"J8_split_{i}_particles.cs", rows)
+        cs_files.save(tmp_path / f"split_{i}.cs", cs_files.only(rows, "alignments3D/"))
+        cs_files.save(tmp_path / f"J8_passthrough_split_{i}.cs", cs_files.only(rows, "blob/"))
+    with pytest.raises(InputError, match="several sets"):
+        find.choose(tmp_path)
+    assert [path.name for path in find.choose(tmp_path / "split_1.cs").others] == ["J8_passthrough_split_1.cs"]

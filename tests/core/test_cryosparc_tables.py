@@ -439,3 +439,51 @@ def test_the_one_table_of_old_relion(tmp_path):
     np.testing.assert_allclose(c["rlnOriginX"], rows["alignments3D/shift"][:, 0] * 2, rtol=1e-5)
     np.testing.assert_allclose(np.asarray(c["rlnDetectorPixelSize"]) * 1e4 / np.asarray(c["rlnMagnification"]), 2.5)
     np.testing.assert_allclose(c["rlnVoltage"], 300)
+
+
+# ---- values without sense -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, -1, np.nan, np.inf])
+def test_pixel_sizes_without_sense_are_not_passed_on(tmp_path, value):
+    bad = np.full(6, value, "f4")
+    tables = tables_of(cs_files.particles(6, blob__psize_A=bad, alignments3D__psize_A=bad), tmp_path)
+    assert tables.n == 6
+    assert "rlnImagePixelSize" not in tables.optics
+    assert "rlnOriginXAngst" not in tables.particles
+    assert any("pixel size in the dataset is 0 or no number" in text for text in tables.warnings)
+    some = np.where(np.arange(6) == 2, value, 2.5).astype("f4")
+    tables = tables_of(cs_files.particles(6, blob__psize_A=some), tmp_path)
+    assert tables.n == 5
+    assert tables.optics["rlnImagePixelSize"] == [2.5]
+    assert tables.dropped == {"pixel size is 0 or no number": 1}
+
+
+def test_unsigned_minus_one_means_none(tmp_path):
+    none = np.where(np.arange(6) == 1, 2**32 - 1, 2).astype("u4")
+    tables = tables_of(cs_files.particles(6, alignments3D__class=none, blob__idx=none), tmp_path)
+    assert tables.n == 5
+    assert tables.dropped == {"no image is named": 1}
+    rows = cs_files.particles(6, alignments3D__class=none, ctf__exp_group_id=none)
+    tables = tables_of(rows, tmp_path)
+    assert sorted(tables.particles["rlnClassNumber"]) == [0, 3, 3, 3, 3, 3]
+    assert tables.optics["rlnOpticsGroupName"] == ["opticsGroup0", "opticsGroup3"]
+    assert any("1 particles have no class" in text for text in tables.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("location/center_x_frac", np.zeros((6, 1), "f4")),
+        ("blob/psize_A", np.ones((6, 2), "f4")),
+        ("ctf/tilt_A", np.ones(6, "f4")),
+        ("ctf/accel_kv", np.ones(6, "c8")),
+        ("alignments3D/split", np.ones((6, 2), "u4")),
+        ("alignments3D/psize_A", np.ones((6, 3), "f4")),
+        ("alignments3D/pose", np.ones((6, 4), "f4")),
+    ],
+)
+def test_columns_of_another_shape_or_type_are_as_good_as_absent(tmp_path, name, values):
+    tables = tables_of(cs_files.particles(6, **{name: values}), tmp_path)
+    assert tables.n == 6
+    assert "rlnDefocusU" in tables.particles

@@ -149,6 +149,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "csdat negative length": (packed_with({"length": -5}), "damaged CSDAT header"),
     "csdat odd type": (packed_with({"dtype": [["uid", "spam"]]}), "damaged CSDAT header"),
     "csdat claims billions": (packed_with({"length": 10**10}), "cut short"),
+    "csdat claims 2^39 rows": (packed_with({"length": 1 << 39}), "cut short"),
     "csdat column cut": (PACKED[: 10 + len(JSON) + 100], "cut short"),
     "csdat texts cut": (PACKED[:-2000], "cut short"),
     "csdat damaged column": (

@@ -249,3 +249,25 @@ def test_equal_to_the_reference_conversions(tmp_path, run_job, name, reference, 
     differ = [line for line in check.stdout.splitlines() if line.startswith("DIFF ")]
     assert all("only in the candidate" in line and any(more in line for more in MORE) for line in differ), check.stdout
     assert "rows compared" in check.stdout
+
+
+def test_a_series_goes_on_where_one_job_cannot_be_converted(tmp_path, run_job):
+    for name in ("J10", "J12"):
+        job(tmp_path, name=name)
+    (tmp_path / "J11").mkdir()
+    end = convert(run_job, tmp_path / "J10", tmp_path / "out", jobs=3)
+    assert end["exit_code"] == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["class1", "class3"]
+    assert any("J11 was not converted" in event["message"] for event in run_job.of("warning"))
+
+
+def test_what_a_killed_run_left_goes_and_folders_stay(tmp_path, run_job):
+    left = tmp_path / "out/class1" / f"{outputs.PARTICLES}.123-0.partial"
+    left.parent.mkdir(parents=True)
+    left.write_text("half", encoding="utf-8")
+    assert convert(run_job, job(tmp_path), tmp_path / "out")["exit_code"] == 0
+    assert {path.name for path in left.parent.iterdir()} == NAMES
+    (tmp_path / "o2/class1" / outputs.INVERT).mkdir(parents=True)
+    end = convert(run_job, tmp_path / "J24", tmp_path / "o2", overwrite=True)
+    assert end["exit_code"] == 2
+    assert {path.name for path in (tmp_path / "o2/class1").iterdir()} == {outputs.INVERT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import cs_files
@@ -53,6 +54,17 @@ def test_rows_of_a_star_file_and_every_other_line(star, run_job):
     assert output.read_text(encoding="utf-8") == "".join(line for line in lines if "2.25" not in line)
     output, end = subset(run_job, star, rows="0,2-3", exclude=True, overwrite=True)
     assert read_star(output)["particles"]["rlnCoordinateX"].tolist() == [2.25]
+
+
+def test_a_selection_of_cryodrgn(star, run_job, tmp_path):
+    chosen = tmp_path / "ind.pkl"
+    chosen.write_bytes(pickle.dumps(np.array([3, 1])))
+    output, end = subset(run_job, star, selection=chosen)
+    assert end["exit_code"] == 0
+    assert read_star(output)["particles"]["rlnCoordinateX"].tolist() == [2.25, 4]
+    chosen.write_bytes(pickle.dumps(Path("x")))
+    _, end = subset(run_job, star, selection=chosen, overwrite=True)
+    assert "more than numbers" in end["message"]
 
 
 def test_micrographs_of_a_star_file(star, run_job, tmp_path):
@@ -112,3 +124,29 @@ def test_bad_selections_are_one_sentence(star, run_job, tmp_path, values, code, 
     assert words in end["message"]
     assert output == star or not output.exists()
     assert star.read_text(encoding="utf-8") == STAR
+
+
+def test_rows_that_begin_like_a_block_are_rows(tmp_path, run_job):
+    source = tmp_path / "d.star"
+    source.write_text(STAR.replace("000003@s.mrcs  'mics/c d.mrc' 3", "data_3@s.mrcs mics/c.mrc 3"), encoding="utf-8")
+    output, end = subset(run_job, source, rows="0-1")
+    assert end["result"]["rows"] == 4
+    assert read_star(output)["particles"]["rlnCoordinateX"].tolist() == [1.5, 2.25]
+
+
+def test_doubtful_selections_are_refused(tmp_path, run_job):
+    rows = cs_files.particles(6, location__micrograph_path=np.array([b"A/mic.mrc", b"B/mic.mrc"] * 3))
+    source = cs_files.save(tmp_path / "p.cs", rows)
+    np.save(tmp_path / "mask.npy", np.ones(4, bool))
+    _, end = subset(run_job, source, selection=tmp_path / "mask.npy")
+    assert "4 truth values for 6 rows" in end["message"]
+    (tmp_path / "names.txt").write_text("A/mic.mrc\n", encoding="utf-8")
+    _, end = subset(run_job, source, by="micrographs", selection=tmp_path / "names.txt")
+    assert "could be A/mic.mrc or B/mic.mrc" in end["message"]
+    _, end = subset(run_job, source, rows="0-2000000000")
+    assert "has 6 rows" in end["message"]
+    _, end = subset(run_job, source, rows="0", output=tmp_path / "p.star")
+    assert "end in .cs" in end["message"]
+    (tmp_path / "z.star.gz").write_bytes(b"\x1f\x8b\x08\x00\xff\xfe")
+    _, end = subset(run_job, tmp_path / "z.star.gz", rows="0", output=tmp_path / "y.star.gz")
+    assert "it is compressed" in end["message"]

@@ -61,7 +61,7 @@ def test_damaged_arrays_are_one_kind_of_error(tmp_path, content):
     with pytest.raises(ValueError):
         load_npy(tmp_path / "a.npy")
     with pytest.raises(InputError, match=r"a\.npy"):
-        _indices_of(tmp_path / "a.npy")
+        _indices_of(tmp_path / "a.npy", 10)
 
 
 def test_a_file_that_is_not_there_is_named_by_the_system(tmp_path):

@@ -174,6 +174,14 @@ def test_a_bad_command_line_is_one_sentence_and_makes_no_run_folder(
     assert not rundir.runs_root().exists()
 
 
+def test_a_range_that_begins_below_zero_is_a_value_and_no_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["simulate", "--model", "no.pdb", "--output", str(tmp_path / "o"), "--tilt", "-60:60", "--cone", "20"]
+    assert cli.main([*line, "--runs", str(tmp_path)]) == 2
+    assert "--tilt and --cone cannot both be meant" in capsys.readouterr().err
+
+
 def test_several_bad_values_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--input", "a", "--batch-size", "many", "--minutes", "-1"]) == 2
     text = one_line(capsys)

@@ -289,7 +289,7 @@ def _index_seeds(folder: Path) -> list[bytes]:
 def _read_indices(path: Path) -> None:
     from core.jobs.subset import _indices_of
 
-    rows = _indices_of(path)
+    rows = _indices_of(path, 1000)
     assert rows.ndim == 1
     assert rows.dtype == np.int64
 

@@ -116,4 +116,4 @@ def test_a_shift_moves_the_particle_to_where_it_says(beads, volume):
 def test_odd_boxes_are_refused_and_batches_are_bounded():
     with pytest.raises(ValueError, match="even size"):
         central_slices(np.zeros((15, 15, 15), np.float32), np.eye(3)[None])
-    assert views_at_once(32) > views_at_once(128) > views_at_once(4096) == 1
+    assert views_at_once(32) > views_at_once(128) > views_at_once(256) > 20

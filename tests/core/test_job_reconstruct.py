@@ -1,0 +1,188 @@
+"""The job `reconstruct` on simulated particles: maps beside the truth, resolution from images, labels, resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.io.mrc import open_mrc, read_header
+from core.jobs.base import JobContext
+from core.metrics.fsc import auto_mask, directional_fsc, half_map_fsc, randomise_phases
+from core.reconstruction import advice, methods, posterior, shells, statistics
+from core.reconstruction import outputs as out
+from core.reconstruction.likelihood import likelihood
+
+MODEL = Path(__file__).resolve().parents[2] / "resources/library/1aki.pdb.gz"
+BOX, PIXEL = 32, 3.0
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory) -> Path:
+    """300 simulated views of lysozyme at SNR .3 with their truth."""
+    from tests.core.conftest import Runner
+
+    folder = tmp_path_factory.mktemp("simulated")
+    end = Runner(folder / "runs")(
+        "simulate", model=MODEL, output=folder / "sim", box=BOX, pixel_size=PIXEL, views=300, snr=0.3, shift=2, seed=3
+    )
+    assert end["exit_code"] == 0, end
+    return folder / "sim"
+
+
+def against(truth: np.ndarray, volume: np.ndarray) -> float:
+    ball = methods.sphere(BOX, 0.45 * BOX, 0.01).numpy() > 0.5
+    return float(np.corrcoef(volume[ball], truth[ball])[0, 1])
+
+
+def reconstruct(run_job, simulated: Path, output: Path, **values):
+    return run_job("reconstruct", particles=simulated / "particles.star", output=output, **values)
+
+
+@pytest.mark.parametrize(("method", "least"), [("backproject", 0.7), ("wiener", 0.94), ("positive", 0.96)])
+def test_maps_show_the_truth_at_its_own_grey_scale(tmp_path, run_job, simulated, method, least):
+    end = reconstruct(run_job, simulated, tmp_path / "maps", method=method)
+    assert end["exit_code"] == 0, end
+    truth, volume = (np.array(open_mrc(p)) for p in (simulated / "truth.mrc", tmp_path / "maps/map.mrc"))
+    assert against(truth, volume) > least
+    assert float((truth * volume).sum() / (truth**2).sum()) == pytest.approx(1, abs=0.12)
+    info = read_header(tmp_path / "maps/map.mrc")
+    assert info.pixel_size_a == pytest.approx(PIXEL)
+    assert any("images" in label for label in info.labels)
+    facts = json.loads((tmp_path / "maps/result.json").read_text(encoding="utf-8"))
+    assert facts["particles"] == 300
+    assert not facts["prior_used"]
+    curves = json.loads((tmp_path / "maps/fsc.json").read_text(encoding="utf-8"))
+    half = np.clip(curves["corrected"], 0, 1)
+    mask = np.array(open_mrc(tmp_path / "maps/mask.mrc"))
+    true = shells.correlation(volume * mask, truth * mask)
+    if method == "wiener":  # what the halves predict for the whole is not more than what is true
+        assert float((np.sqrt(2 * half / (1 + half)) - true)[1:16].mean()) < 0.03
+
+
+def test_with_a_prior_the_map_is_labelled_and_its_resolution_is_still_of_the_images(tmp_path, run_job, simulated):
+    values = {"chains": 2, "levels": 6, "seed": 5}
+    end = reconstruct(run_job, simulated, tmp_path / "dps", method="dps", **values)
+    assert end["exit_code"] == 0, end
+    reconstruct(run_job, simulated, tmp_path / "wiener", method="wiener")
+    for name in (out.HALF1, out.HALF2, out.FSC):
+        assert (tmp_path / "dps" / name).read_bytes() == (tmp_path / "wiener" / name).read_bytes()
+    assert any("PRIOR" in label for label in read_header(tmp_path / "dps/map.mrc").labels)
+    assert end["result"]["prior_used"]
+    samples = [np.array(open_mrc(p)) for p in sorted((tmp_path / "dps/samples").iterdir())]
+    assert len(samples) == 2
+    np.testing.assert_allclose(np.array(open_mrc(tmp_path / "dps/map.mrc")), np.mean(samples, axis=0), atol=1e-5)
+    np.testing.assert_allclose(np.array(open_mrc(tmp_path / "dps/std.mrc")), np.std(samples, axis=0, ddof=1), atol=1e-5)
+    truth = np.array(open_mrc(simulated / "truth.mrc"))
+    assert against(truth, np.mean(samples, axis=0)) > 0.95
+
+
+def test_statistics_are_counted_once(tmp_path, run_job, simulated, monkeypatch):
+    reconstruct(run_job, simulated, tmp_path / "maps", method="wiener")
+    first = (tmp_path / "maps/map.mrc").read_bytes()
+    monkeypatch.setattr(statistics, "add", lambda *_: pytest.fail("the images were read again"))
+    end = reconstruct(run_job, simulated, tmp_path / "maps", method="wiener", overwrite=True)
+    assert end["exit_code"] == 0
+    assert (tmp_path / "maps/map.mrc").read_bytes() == first
+
+
+def test_a_stopped_run_goes_on_and_gives_the_same_map(tmp_path, run_job, simulated, monkeypatch):
+    from core.reconstruction.inputs import ParticleSet
+
+    monkeypatch.setattr(ParticleSet, "batch_size", lambda self: 64)
+    monkeypatch.setattr("core.jobs.reconstruct._SAVE_EVERY", 64)
+    reconstruct(run_job, simulated, tmp_path / "whole", method="wiener")
+    step = JobContext.step
+
+    def stop(self, done, total, message=""):
+        if message.startswith("192"):
+            raise KeyboardInterrupt
+        step(self, done, total, message)
+
+    monkeypatch.setattr(JobContext, "step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(run_job, simulated, tmp_path / "parts", method="wiener")
+    monkeypatch.setattr(JobContext, "step", step)
+    seen = statistics.load(tmp_path / "parts/statistics.npz")
+    assert seen is not None
+    assert seen.done == 192
+    assert not (tmp_path / "parts/map.mrc").exists()
+    end = reconstruct(run_job, simulated, tmp_path / "parts", method="wiener")
+    assert end["exit_code"] == 0
+    one, two = (np.array(open_mrc(tmp_path / name / "map.mrc")) for name in ("whole", "parts"))
+    assert np.abs(one - two).max() < 1e-3 * np.abs(one).max()
+
+
+def test_maps_are_safe_until_told(tmp_path, run_job, simulated):
+    reconstruct(run_job, simulated, tmp_path / "maps", method="backproject")
+    assert reconstruct(run_job, simulated, tmp_path / "maps", method="wiener")["exit_code"] == 2
+    assert reconstruct(run_job, simulated, tmp_path / "o", method="wiener", symmetry="Q7")["exit_code"] == 2
+    end = reconstruct(run_job, simulated, tmp_path / "o", method="dps", box=24)
+    assert end["exit_code"] == 2
+    assert "prior is for a box of 32" in end["message"]
+
+
+# ---- parts ----------------------------------------------------------------------------------------------
+
+
+def test_the_sampler_follows_the_prior_where_there_are_no_data_and_the_data_where_there_are():
+    box = 16
+    target = methods.sphere(box, 4, 2)
+
+    class Knows:
+        def denoise(self, x, sigma):
+            return target.expand_as(x)
+
+    nothing = statistics.empty(box, 1.0, np.ones((1, box // 2)))
+    data = likelihood(nothing.both)
+    made = posterior.sample(data, Knows(), torch.zeros(box, box, box), 1.0, torch.ones(box, box, box), 2, 6)
+    assert float((made.mean - target).abs().max()) < 0.01
+    strong = likelihood(nothing.both)
+    strong.spectrum.fill_(1e6)
+    strong.weight.fill_(1e6)
+    strong.b.copy_(1e6 * 3 * target)
+    made = posterior.sample(strong, Knows(), torch.zeros(box, box, box), 1.0, torch.ones(box, box, box), 2, 6)
+    assert float((made.mean - 3 * target).abs().max()) < 0.01
+
+
+def test_the_method_is_chosen_by_what_the_images_know():
+    box = 16
+    data = likelihood(statistics.empty(box, 1.0, np.ones((1, box // 2))).both)
+    power = torch.ones(box // 2 + 1, dtype=torch.float64)
+    for weight, fits, method in (
+        (0.5, True, "dps"),
+        (0.5, False, "positive"),
+        (20, True, "positive"),
+        (1e4, True, "positive"),
+    ):
+        data.weight.fill_(weight)
+        found, why = advice.choose(data, power, fits)
+        assert found == method
+        assert "%" in why
+
+
+def test_half_map_curves():
+    rng = np.random.default_rng(0)
+    axis = np.arange(BOX) - BOX // 2
+    radius = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
+    density = rng.normal(size=(BOX,) * 3) * (radius < 8)
+    signal = (np.clip(density, 0, None) * 3).astype(np.float32)
+    noise = rng.normal(0, 0.05, (2, BOX, BOX, BOX)).astype(np.float32)
+    mask = auto_mask(signal, PIXEL)
+    assert mask[BOX // 2, BOX // 2, BOX // 2] > 0.99
+    assert mask[0, 0, 0] == 0
+    good = half_map_fsc(signal + noise[0], signal + noise[1], mask, PIXEL)
+    assert good.resolution_a() is None
+    only_noise = half_map_fsc(noise[0], noise[1], mask, PIXEL)
+    assert np.abs(only_noise.corrected[4:16]).max() < 0.5
+    mixed = randomise_phases(signal, 5, rng)
+    fsc = shells.correlation(mixed, signal)
+    assert fsc[1:5].min() > 0.999
+    assert np.abs(fsc[6:]).max() < 0.35
+    power = [shells.shell_mean(torch.fft.rfftn(torch.from_numpy(v)).abs() ** 2)[5:16] for v in (mixed, signal)]
+    np.testing.assert_allclose(power[0], power[1], rtol=0.05)
+    cones = directional_fsc(signal, signal, np.eye(3))
+    np.testing.assert_allclose(cones[:, 2:16], 1, atol=1e-5)
