@@ -141,12 +141,12 @@ def _prior(params: TryReconstructParams, ctx: JobContext) -> tuple[Prior | None,
     prior = priors.load_prior(params.prior or priors.BUNDLED)
     ctx.step(0, 1, "Comparing the specimen with what the prior was trained on")
     match = leakage.check(structure(params.specimen), prior.training_list)
-    told = f"{match.identity:.0%} identity, {match.name}" if match.name else "no protein was in it"
+    told = f"closest: {match.name}, {match.identity:.0%} identity" if match.name else "no sequence aligns with it"
     if match.related:
         text = f"The prior was trained on a relative of this specimen ({told}): its map says nothing here."
         ctx.warn(text)
     else:
-        text = f"No relative of the specimen was in the training of the prior (closest: {told})."
+        text = f"No relative of the specimen was in the training of the prior ({told})."
     return prior, text
 
 
