@@ -85,6 +85,13 @@ class ReconstructParams(Params):
         description="Pixel size of the images, where the file tells a wrong one or none.",
         json_schema_extra=ui(unit="Å/px", advanced=True),
     )
+    sharpen: float | None = Field(
+        None,
+        ge=0,
+        le=2000,
+        description="Also write a sharpened map: this B factor is taken off, weighted by the half maps' correlation.",
+        json_schema_extra=ui(unit="Å²", advanced=True),
+    )
     prior: Path | None = Field(
         None,
         description="Learned prior of dps (default: the one that is shipped).",
@@ -135,7 +142,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     import torch
 
     from core.compute.devices import choose_device
-    from core.metrics.fsc import half_map_fsc
+    from core.metrics.fsc import coverage_of, directional_resolution, half_map_fsc
     from core.physics.rotations import count_views
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
@@ -165,16 +172,20 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     half_maps = [(methods.wiener(half, power) * ball).cpu().numpy() for half in halves]
     ctx.step(_COUNTED + 0.05, 1, "Resolution")
     mask = _mask(params, (half_maps[0] + half_maps[1]) / 2, pixel)
-    fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel)
+    share = advice.data_share(data, power).cpu()
+    fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel, coverage_of(share))
     _curve(ctx, fsc)
     method, why = params.method, "as asked"
     prior = _prior(params, particles, ctx) if method in ("auto", "dps") else None
     if method == "auto":
         method, why = advice.choose(data, power, prior is not None)
     volume, extra = _make(method, params, ctx, data, power, ball, prior)
+    if params.sharpen is not None:
+        corrected = torch.from_numpy(fsc.corrected)
+        extra["sharpened"] = methods.sharpened(volume, corrected, params.sharpen, pixel)
+    directions, along = directional_resolution(half_maps[0] * mask, half_maps[1] * mask, pixel)
     made = volume.cpu().numpy()
     ctx.step(0.98, 1, "Writing")
-    share = advice.data_share(data, power).cpu()
     facts: dict[str, Any] = {
         "method": method,
         "why": why,
@@ -184,6 +195,9 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         "symmetry": params.symmetry,
         "resolution_a_0.143": _rounded(fsc.resolution_a(0.143)),
         "resolution_a_0.5": _rounded(fsc.resolution_a(0.5)),
+        "resolution_a_worst_direction": round(float(along.max()), 3),
+        "worst_direction_xyz": directions[along.argmax()].round(3).tolist(),
+        "resolution_a_best_direction": round(float(along.min()), 3),
         "nyquist_a": round(2 * pixel, 4),
         "data_share_half_nyquist": round(float(shells.shell_mean(share)[1 : box // 4 + 1].mean()), 4),
         "prior_used": method == "dps",
@@ -369,6 +383,11 @@ def _write(
             outputs.write_map(folder, f"{outputs.SAMPLES}/{i:02d}.mrc", sample, pixel, "ONE SAMPLE: images + prior")
     else:
         (folder / outputs.STD).unlink(missing_ok=True)
+    if "sharpened" in extra:
+        label = f"{outputs.LABELS[facts['method']].partition(',')[0]}; SHARPENED by {params.sharpen:g} A2"
+        outputs.write_map(folder, outputs.SHARPENED, extra["sharpened"].cpu().numpy(), pixel, label)
+    else:
+        (folder / outputs.SHARPENED).unlink(missing_ok=True)
     outputs.write_fsc(folder, fsc)
     outputs.write_map(folder, outputs.MAP, volume, pixel, outputs.LABELS[facts["method"]])
     write_json(folder / outputs.RESULT, facts)

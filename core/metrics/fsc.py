@@ -1,4 +1,4 @@
-"""Fourier shell correlation of half maps: plain, masked, corrected for the mask, and by direction.
+"""Fourier shell correlation of half maps: plain, masked, corrected for mask and missing directions, and by direction.
 
 The correction randomises phases beyond the resolution where both halves still agree, and takes off what the mask
 alone makes of them (Chen et al., Ultramicroscopy 2013). Shells are those of core/reconstruction/shells.py.
@@ -7,6 +7,7 @@ alone makes of them (Chen et al., Ultramicroscopy 2013). Shells are those of cor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import scipy.fft
@@ -31,6 +32,7 @@ class HalfMapFsc:
     randomised_from: int
     box: int
     pixel_size_a: float
+    coverage: np.ndarray  # most that the whole map's correlation with the truth can be, for want of directions
 
     def resolution_a(self, threshold: float = 0.143) -> float | None:
         """Resolution in Å of the corrected curve; None when it stays above the threshold up to Nyquist."""
@@ -38,9 +40,14 @@ class HalfMapFsc:
 
 
 def half_map_fsc(
-    first: np.ndarray, second: np.ndarray, mask: np.ndarray, pixel_size_a: float, seed: int = 0
+    first: np.ndarray,
+    second: np.ndarray,
+    mask: np.ndarray,
+    pixel_size_a: float,
+    coverage: np.ndarray | None = None,
+    seed: int = 0,
 ) -> HalfMapFsc:
-    """All curves of two half maps (L, L, L) and a soft mask of the same shape."""
+    """All curves of two half maps (L, L, L), a soft mask of the same shape, and the `coverage` of their shells."""
     box = first.shape[0]
     unmasked = shells.correlation(first, second)
     masked = shells.correlation(first * mask, second * mask)
@@ -53,13 +60,26 @@ def half_map_fsc(
     beyond = np.arange(len(masked)) >= start + 2  # the first shells behind the start still carry some true phases
     share = (masked - randomised) / np.maximum(1 - randomised, 1e-6)
     corrected[beyond] = np.where(randomised > masked, 0.0, share)[beyond]
-    return HalfMapFsc(unmasked, masked, randomised, corrected, start, box, pixel_size_a)
+    coverage = np.ones(len(masked)) if coverage is None else coverage
+    return HalfMapFsc(unmasked, masked, randomised, _covered(corrected, coverage), start, box, pixel_size_a, coverage)
+
+
+def coverage_of(share: torch.Tensor) -> np.ndarray:
+    """Most that a map's correlation with the truth can be per shell, from the images' `share` of each coefficient."""
+    rms = shells.shell_mean(share**2).sqrt()
+    return torch.where(rms > 0, shells.shell_mean(share) / rms.clamp_min(1e-12), torch.ones_like(rms)).numpy()
+
+
+def _covered(fsc: np.ndarray, coverage: np.ndarray) -> np.ndarray:
+    """The curve whose prediction for the whole map, sqrt(2 F / (1 + F)), is smaller by `coverage`."""
+    told = coverage**2 * 2 * fsc / np.maximum(1 + fsc, 1e-6)
+    return np.where(fsc > 0, told / (2 - told), fsc)
 
 
 def randomise_phases(volume: np.ndarray, from_shell: int, rng: np.random.Generator) -> np.ndarray:
     """The map (L, L, L) with random phases from `from_shell` on, its amplitudes kept."""
-    spectrum = scipy.fft.rfftn(volume)
-    noise = scipy.fft.rfftn(rng.standard_normal(volume.shape).astype(np.float32))
+    spectrum = np.asarray(scipy.fft.rfftn(volume))
+    noise = np.asarray(scipy.fft.rfftn(rng.standard_normal(volume.shape).astype(np.float32)))
     beyond = shells.shell_index(volume.shape[0]).numpy() >= from_shell
     size = np.maximum(np.abs(noise[beyond]), 1e-30)
     spectrum[beyond] = np.abs(spectrum[beyond]) * noise[beyond] / size
@@ -72,7 +92,7 @@ def auto_mask(volume: np.ndarray, pixel_size_a: float, low_pass_a: float = 15.0,
     sigma = max(low_pass_a / pixel_size_a / 4, 0.5)
     smooth = ndi.gaussian_filter(np.clip(volume, 0, None), sigma)
     inside = smooth > 0.1 * float(np.percentile(smooth, 99.9))
-    labels, count = ndi.label(inside)
+    labels, count = cast(tuple[np.ndarray, int], ndi.label(inside))
     if count > 1:  # the particle, not specks of noise
         sizes = np.bincount(labels.ravel())[1:]
         inside = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.05 * sizes.max()))
@@ -102,3 +122,18 @@ def directional_fsc(
         )
         curves.append(torch.where(a * b > 0, cross / (a * b).sqrt().clamp_min(1e-30), torch.zeros_like(cross)))
     return torch.stack(curves).numpy()
+
+
+def directional_resolution(
+    first: np.ndarray, second: np.ndarray, pixel_size_a: float, count: int = 50, threshold: float = 0.143
+) -> tuple[np.ndarray, np.ndarray]:
+    """Directions (count, 3) spread over the half sphere, and the resolution in Å (count,) along each, Nyquist at best."""
+    step = np.arange(count) + 0.5
+    z, turn = step / count, np.pi * (1 + 5**0.5) * step
+    directions = np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], 1)
+    box = first.shape[0]
+    found = [
+        shells.resolution_a(curve, box, pixel_size_a, threshold) or 2 * pixel_size_a
+        for curve in directional_fsc(first, second, directions)
+    ]
+    return directions, np.array(found)

@@ -15,6 +15,7 @@ from core.io.mrc import write_mrc
 if TYPE_CHECKING:
     from core.metrics.fsc import HalfMapFsc
 
+SHARPENED = "map_sharpened.mrc"
 MAP, HALF1, HALF2, STD, WEIGHT, MASK = "map.mrc", "half1.mrc", "half2.mrc", "std.mrc", "weight.mrc", "mask.mrc"
 SAMPLES, FSC, STATISTICS, RESULT = "samples", "fsc.json", "statistics.npz", "result.json"
 LABELS = {
@@ -41,6 +42,7 @@ def write_fsc(folder: Path, fsc: HalfMapFsc) -> Path:
         "masked": fsc.masked.tolist(),
         "randomised": fsc.randomised.tolist(),
         "corrected": fsc.corrected.tolist(),
+        "coverage": fsc.coverage.tolist(),
     }
     write_json(folder / FSC, {"of": "half maps from images only", "unit": "1/angstrom", **curves})
     return folder / FSC

@@ -11,7 +11,7 @@ import torch
 
 from core.io.mrc import open_mrc, read_header
 from core.jobs.base import JobContext
-from core.metrics.fsc import auto_mask, directional_fsc, half_map_fsc, randomise_phases
+from core.metrics.fsc import auto_mask, coverage_of, directional_fsc, half_map_fsc, randomise_phases
 from core.reconstruction import advice, methods, posterior, shells, statistics
 from core.reconstruction import outputs as out
 from core.reconstruction.likelihood import likelihood
@@ -114,6 +114,35 @@ def test_a_stopped_run_goes_on_and_gives_the_same_map(tmp_path, run_job, simulat
     assert end["exit_code"] == 0
     one, two = (np.array(open_mrc(tmp_path / name / "map.mrc")) for name in ("whole", "parts"))
     assert np.abs(one - two).max() < 1e-3 * np.abs(one).max()
+
+
+def test_a_sharpened_map_comes_only_on_request(tmp_path, run_job, simulated):
+    end = reconstruct(run_job, simulated, tmp_path / "maps", method="wiener", sharpen=150)
+    plain, sharp = (np.array(open_mrc(tmp_path / "maps" / name)) for name in (out.MAP, out.SHARPENED))
+    power = [shells.shell_mean(torch.fft.rfftn(torch.from_numpy(v)).abs() ** 2).numpy() for v in (plain, sharp)]
+    curves = json.loads((tmp_path / "maps/fsc.json").read_text(encoding="utf-8"))
+    fsc = np.clip(curves["corrected"], 0, 1)
+    gain = 2 * fsc / (1 + fsc) * np.exp(150 / 2 * np.array(curves["frequency"]) ** 2)
+    np.testing.assert_allclose(power[1][1:16], (power[0] * gain)[1:16], rtol=2e-3)
+    assert any("SHARPENED" in label for label in read_header(tmp_path / "maps" / out.SHARPENED).labels)
+    facts = end["result"]
+    assert facts["resolution_a_best_direction"] <= facts["resolution_a_worst_direction"]
+    reconstruct(run_job, simulated, tmp_path / "maps", method="wiener", overwrite=True)
+    assert not (tmp_path / "maps" / out.SHARPENED).exists()
+
+
+def test_what_no_view_has_seen_is_taken_off_the_resolution():
+    rng = np.random.default_rng(1)
+    signal = rng.normal(size=(BOX,) * 3).astype(np.float32)
+    whole = np.ones((BOX,) * 3, np.float32)
+    half = np.ones(BOX // 2 + 1)
+    assert half_map_fsc(signal, signal, whole, PIXEL, half).corrected[1:16].min() > 0.999
+    share = torch.zeros(BOX, BOX, BOX // 2 + 1)
+    share[: BOX // 2] = 1  # half of every shell is seen
+    coverage = coverage_of(share)
+    np.testing.assert_allclose(coverage[6:16], np.sqrt(0.5), atol=0.05)
+    told = half_map_fsc(signal, signal, whole, PIXEL, coverage).corrected
+    np.testing.assert_allclose(np.sqrt(2 * told / (1 + told))[6:16], coverage[6:16], atol=1e-3)
 
 
 def test_maps_are_safe_until_told(tmp_path, run_job, simulated):
