@@ -142,7 +142,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     import torch
 
     from core.compute.devices import choose_device
-    from core.metrics.fsc import coverage_of, directional_resolution, half_map_fsc
+    from core.metrics.fsc import auto_mask, coverage_of, directional_resolution, half_map_fsc
     from core.physics.rotations import count_views
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
@@ -169,6 +169,9 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     halves = [likelihood(half, device) for half in statistics.halves]
     ball = methods.sphere(box).to(device)
     power = methods.signal_power(halves[0], halves[1], ball)
+    first = (methods.wiener(data, power) * ball).cpu().numpy()
+    tight = torch.from_numpy(auto_mask(first, pixel)).to(device)  # noise around the particle hides its fine detail
+    power = methods.signal_power(halves[0], halves[1], tight)
     half_maps = [(methods.wiener(half, power) * ball).cpu().numpy() for half in halves]
     ctx.step(_COUNTED + 0.05, 1, "Resolution")
     mask = _mask(params, (half_maps[0] + half_maps[1]) / 2, pixel)

@@ -29,7 +29,7 @@ def corner_power(images: np.ndarray, used: Disc, radius: float) -> np.ndarray:
     corner = images[:, mask]
     background = np.zeros_like(images, dtype=np.float32)
     background[:, mask] = corner - corner.mean(axis=1, keepdims=True)
-    spectrum = scipy.fft.rfft2(background)
+    spectrum = np.asarray(scipy.fft.rfft2(background))
     rows = np.where(used.rows < used.box // 2, used.rows, used.rows + size - used.box)
     power = np.abs(spectrum[:, rows, used.columns]) ** 2
     power *= (used.box / size) ** 4 / mask.mean()

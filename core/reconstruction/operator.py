@@ -60,7 +60,7 @@ def spectra(images: np.ndarray, used: Disc, shift_px: np.ndarray | None = None) 
     Grey values stay those of the image: a smaller box has fewer, wider pixels of the same mean.
     """
     size, box = images.shape[-1], used.box
-    spectrum = scipy.fft.rfft2(np.fft.ifftshift(images, axes=(-2, -1)).astype(np.float32, copy=False))
+    spectrum = np.asarray(scipy.fft.rfft2(np.fft.ifftshift(images, axes=(-2, -1)).astype(np.float32, copy=False)))
     rows = np.where(used.rows < box // 2, used.rows, used.rows + size - box)
     values = spectrum[:, rows, used.columns]
     if size != box:
@@ -106,9 +106,11 @@ def _type_one(points: np.ndarray, strengths: np.ndarray, box: int) -> np.ndarray
     import finufft
 
     single = strengths.dtype == np.complex64
-    places = [np.ascontiguousarray(p, np.float32 if single else np.float64) for p in points]
+    z, y, x = (np.ascontiguousarray(p, np.float32 if single else np.float64) for p in points)
     return finufft.nufft3d1(
-        *places,
+        z,
+        y,
+        x,
         strengths,
         (box,) * 3,
         isign=1,
@@ -124,9 +126,11 @@ def project(volume: np.ndarray, matrices: np.ndarray, used: Disc, dtype: str = "
 
     single = dtype == "f4"
     points = slice_points(matrices, used)
-    places = [np.ascontiguousarray(p, np.float32 if single else np.float64) for p in points]
+    z, y, x = (np.ascontiguousarray(p, np.float32 if single else np.float64) for p in points)
     values = finufft.nufft3d2(
-        *places,
+        z,
+        y,
+        x,
         np.ascontiguousarray(volume, np.complex64 if single else np.complex128),
         isign=-1,
         eps=TOLERANCE if single else _EXACT,
