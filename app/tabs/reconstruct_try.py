@@ -147,7 +147,7 @@ class TryTab(JobTab):
         self.table.setRowCount(len(rows))
         for at, entry in enumerate(rows):
             found = entry["resolution_a"]
-            resolution = f"{found:.1f} Å" if found else "at all shells"
+            resolution = f"{found:.1f} Å" if found else "Nyquist"
             name = METHOD_WORDS.get(entry["method"], str(entry["words"]))
             numbers = (f"{entry['cc_masked']:.3f}", f"{entry['cc_uncentred']:.3f}", resolution)
             for place, text in enumerate((name, *numbers, f"{entry['seconds']:.0f} s")):

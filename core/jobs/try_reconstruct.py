@@ -122,7 +122,7 @@ def as_text(rows: list[Row]) -> str:
     head = f"{'method':22} {'CC masked':>10} {'CC uncentred':>13} {'FSC .5 to truth':>16} {'seconds':>8}"
     lines = [
         f"{row.words:22} {row.cc_masked:10.3f} {row.cc_uncentred:13.3f} "
-        f"{f'{row.resolution_a:.1f} Å' if row.resolution_a else 'at all shells':>16} {row.seconds:8.1f}"
+        f"{f'{row.resolution_a:.1f} Å' if row.resolution_a else 'Nyquist':>16} {row.seconds:8.1f}"
         for row in rows
     ]
     return "\n".join([head, *lines])

@@ -22,6 +22,7 @@ from core.volumes.volume import Volume, kind_of_name, size_text
 
 LARGE_BYTES = 512 << 20  # of float32: from here on the user is asked whether means will do
 _MEMORY_SHARE = 0.8
+_PRIOR = "prior"  # word of a label in the header that must stay written on the map
 
 Progress = Callable[[int, int], None]
 
@@ -109,10 +110,16 @@ def read_map(
         np.ascontiguousarray(values.transpose(info.order)),
         None if pixel is None else pixel * scale,
         path.name,
+        _provenance(info),
         kind=kind or kind_of_name(path.name),
         path=path,
         notes=tuple(notes),
     )
+
+
+def _provenance(info: MapInfo) -> str:
+    """The label of a header that says that a learned prior took part in the map; empty where none does."""
+    return next((label for label in info.header.labels if _PRIOR in label.lower()), "")
 
 
 def _check(info: MapInfo, halved: bool) -> None:

@@ -123,7 +123,7 @@ def test_a_map_from_images_with_its_numbers(qtbot, tab, star, tmp_path) -> None:
     assert len(tab.evidence.weight.canvas.images) == 3
     residual = [value for _, value in tab.progress.residual.points("residual")]
     assert len(residual) > 5
-    assert residual[-1] < residual[0]
+    assert 0 < residual[-1] < 0.6  # an empty map has 1
     pictures, pixel = lives[-1][0][:2]
     assert {name: picture.shape for name, picture in pictures.items()} == dict.fromkeys("zyx", (32, 32))
     assert pixel == pytest.approx(3.0, abs=1e-3)

@@ -11,7 +11,7 @@ import pytest
 from tiny_prior import save_tiny_prior
 
 from core.errors import InputError, JobStopped, ParamError
-from core.io.mrc import open_mrc, read_header
+from core.io.mrc import open_mrc
 from core.jobs import reconstruct
 from core.jobs.base import EventWriter, JobContext
 from core.jobs.try_reconstruct import METHODS, TryReconstructParams, run, structure
@@ -20,6 +20,7 @@ from core.physics.structures import parse_structure
 from core.reconstruction import leakage, shells
 from core.reconstruction import prior as priors
 from core.reconstruction.results import DATA_ONLY, HALF, LEARNED, read_outcome
+from core.volumes.reading import read_map
 
 VIEWS = 60
 
@@ -103,8 +104,9 @@ def test_a_map_with_the_prior_carries_its_label(tried) -> None:
     kinds = {volume.kind: volume.provenance for volume in outcome.volumes.volumes}
     assert set(kinds) == {"map", "half1", "half2", "std"}
     assert kinds["half1"] == HALF
-    labels = str(read_header(out / "dps" / "map.mrc").header["label"])
-    assert "LEARNED PRIOR" in labels
+    assert "LEARNED PRIOR" in read_map(out / "dps" / "map.mrc").provenance  # wherever the file is opened
+    assert "prior" in read_map(out / "dps" / "samples" / "01.mrc").provenance
+    assert read_map(out / "dps" / "half1.mrc").provenance == ""
     plain = read_outcome(out / "positive")
     assert plain.volumes.main.provenance == ""
     assert {v.kind for v in plain.volumes.volumes} == {"map", "half1", "half2"}
