@@ -96,7 +96,7 @@ def auto_mask(volume: np.ndarray, pixel_size_a: float, low_pass_a: float = 15.0,
     if count > 1:  # the particle, not specks of noise
         sizes = np.bincount(labels.ravel())[1:]
         inside = np.isin(labels, 1 + np.flatnonzero(sizes >= 0.05 * sizes.max()))
-    distance = ndi.distance_transform_edt(~inside) * pixel_size_a
+    distance = np.asarray(ndi.distance_transform_edt(~inside)) * pixel_size_a
     rim = np.clip((distance - soft_a / 2) / soft_a, 0, 1)
     axis = np.arange(box) - box // 2
     ball = np.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2) < box / 2 - 1
@@ -127,7 +127,7 @@ def directional_fsc(
 def directional_resolution(
     first: np.ndarray, second: np.ndarray, pixel_size_a: float, count: int = 50, threshold: float = 0.143
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Directions (count, 3) spread over the half sphere, and the resolution in Å (count,) along each, Nyquist at best."""
+    """Directions (count, 3) over the half sphere, and the resolution in Å (count,) along each, Nyquist at best."""
     step = np.arange(count) + 0.5
     z, turn = step / count, np.pi * (1 + 5**0.5) * step
     directions = np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], 1)

@@ -110,7 +110,8 @@ def _largest(data: Likelihood, precision: torch.Tensor) -> float:
 def sharpened(volume: torch.Tensor, fsc: torch.Tensor, b_factor_a2: float, pixel_size_a: float) -> torch.Tensor:
     """The map with a B factor (Å^2, positive sharpens) taken off, each shell weighted by sqrt(2 F / (1 + F)).
 
-    F is the half maps' correlation `fsc` (L // 2 + 1,): noise is not sharpened (Rosenthal & Henderson, J Mol Biol 2003).
+    F is the half maps' correlation `fsc` (L // 2 + 1,), so that noise is not sharpened (Rosenthal & Henderson, J Mol
+    Biol 2003).
     """
     box = volume.shape[-1]
     frequency = torch.arange(box // 2 + 1, dtype=torch.float64) / (box * pixel_size_a)

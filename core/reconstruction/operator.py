@@ -107,7 +107,7 @@ def _type_one(points: np.ndarray, strengths: np.ndarray, box: int) -> np.ndarray
 
     single = strengths.dtype == np.complex64
     z, y, x = (np.ascontiguousarray(p, np.float32 if single else np.float64) for p in points)
-    return finufft.nufft3d1(
+    values: np.ndarray = finufft.nufft3d1(
         z,
         y,
         x,
@@ -117,7 +117,8 @@ def _type_one(points: np.ndarray, strengths: np.ndarray, box: int) -> np.ndarray
         eps=TOLERANCE if single else _EXACT,
         nthreads=1,
         upsampfac=1.25 if single else 2.0,
-    ).real
+    )
+    return np.real(values)
 
 
 def project(volume: np.ndarray, matrices: np.ndarray, used: Disc, dtype: str = "f4") -> np.ndarray:
