@@ -6,7 +6,7 @@ same run continued, starts from them. Half maps and resolution always come from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from pydantic import Field
 from core.errors import InputError, ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
+from core.jobs.reconstruct_sums import COUNTED, accumulate
 from core.params import Params, ui
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
     from core.metrics.fsc import HalfMapFsc
     from core.reconstruction.inputs import ParticleSet
     from core.reconstruction.likelihood import Likelihood
-    from core.reconstruction.statistics import Batch, Statistics
-
-_NOISE_IMAGES = 1000  # that the noise is measured on
-_ENOUGH_IMAGES = 200  # from which on a first map tells the noise behind the particles
-_SAVE_EVERY = 20_000  # images between two savings of the statistics
-_COUNTED = 0.6  # share of the time that reading takes
+    from core.reconstruction.statistics import Statistics
 
 
 class ReconstructParams(Params):
@@ -160,11 +156,11 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         ctx.warn,
     )
     ctx.preview("views", count_views(particles.matrices))
-    statistics = accumulate(params, particles, ctx)
+    statistics = accumulate(params.output, particles, params.symmetry, params.ignore_ctf, ctx)
     box, pixel = particles.box, particles.box_pixel_a
     if any(half.n == 0 for half in statistics.halves):
         raise InputError(f"{params.particles} has particles of one half only.", "Use all particles.", params.particles)
-    ctx.step(_COUNTED, 1, "Half maps")
+    ctx.step(COUNTED, 1, "Half maps")
     data = likelihood(statistics.both, device)
     halves = [likelihood(half, device) for half in statistics.halves]
     ball = methods.sphere(box).to(device)
@@ -173,7 +169,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     tight = torch.from_numpy(auto_mask(first, pixel)).to(device)  # noise around the particle hides its fine detail
     power = methods.signal_power(halves[0], halves[1], tight)
     half_maps = [(methods.wiener(half, power) * ball).cpu().numpy() for half in halves]
-    ctx.step(_COUNTED + 0.05, 1, "Resolution")
+    ctx.step(COUNTED + 0.05, 1, "Resolution")
     mask = _mask(params, (half_maps[0] + half_maps[1]) / 2, pixel)
     share = advice.data_share(data, power).cpu()
     fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel, coverage_of(share))
@@ -220,63 +216,6 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     }
 
 
-def accumulate(params: ReconstructParams, particles: ParticleSet, ctx: JobContext) -> Statistics:
-    """Statistics of all particles; what an earlier run of the same particles has counted is taken up."""
-    import numpy as np
-
-    from core.physics.rotations import symmetry_matrices
-    from core.reconstruction import outputs
-    from core.reconstruction import statistics as st
-
-    path = params.output / outputs.STATISTICS
-    key = f"{particles.key()} {params.symmetry.upper()} {params.ignore_ctf}"
-    statistics = st.load(path, key)
-    if statistics is None:
-        statistics = st.empty(particles.box, particles.box_pixel_a, _noise(particles, ctx))
-    turns = symmetry_matrices(params.symmetry)
-    saved = statistics.done
-    for batch in particles.batches(statistics.done):
-        ctx.step(0.1 + (_COUNTED - 0.1) * statistics.done / len(particles), 1, f"{statistics.done} particles read")
-        st.add(statistics, batch, np.asarray(turns))
-        if statistics.done - saved >= _SAVE_EVERY:
-            st.save(statistics, path, key)
-            saved = statistics.done
-    if saved < statistics.done:
-        st.save(statistics, path, key)
-    return statistics
-
-
-def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
-    """Noise power: from corners, then from what a first map of some images leaves of them."""
-    import numpy as np
-
-    from core.reconstruction import methods
-    from core.reconstruction import statistics as st
-    from core.reconstruction.likelihood import likelihood
-
-    step = max(1, len(particles) // _NOISE_IMAGES)
-    rows = particles.order[::step][:_NOISE_IMAGES]
-
-    def some(message: str, first: float) -> Iterator[Batch]:
-        for i, batch in enumerate(particles.batches(rows=rows)):
-            ctx.step(first + 0.03 * i * len(batch) / len(rows), 1, message)
-            yield batch
-
-    power = st.corner_noise(some("Noise of the corners", 0.01), particles.box, particles.groups)
-    if len(rows) < _ENOUGH_IMAGES:  # what a map of few images leaves of them is no noise
-        return power
-    first = st.empty(particles.box, particles.box_pixel_a, power)
-    for batch in some("A first map", 0.04):
-        st.add(first, batch, np.eye(3)[None])
-    if min(half.n for half in first.halves) < 2:
-        return power
-    halves = [likelihood(half) for half in first.halves]
-    ball = methods.sphere(particles.box)
-    signal = methods.signal_power(halves[0], halves[1], ball)
-    volume = (methods.wiener(likelihood(first.both), signal) * ball).numpy()
-    return st.residual_noise(some("Noise of the images", 0.07), volume, particles.groups)
-
-
 def _prior(params: ReconstructParams, particles: ParticleSet, ctx: JobContext) -> Any:
     """The learned prior, when it fits box and pixel size; an error when dps was asked for and it does not."""
     from core.reconstruction import prior as priors
@@ -312,7 +251,7 @@ def _make(
     """The map, and what else the method gives: `std`, `samples`."""
     from core.reconstruction import methods, posterior
 
-    begin = _COUNTED + 0.1
+    begin = COUNTED + 0.1
 
     def told(i: int, count: int, volume: torch.Tensor) -> None:
         ctx.step(begin + (0.97 - begin) * (i + 1) / count, 1, f"{method}: {i + 1} of {count}")

@@ -47,7 +47,9 @@ class TrainPriorParams(Params):
         json_schema_extra=ui(dialog="folder"),
     )
     exclude: str = Field("", description="Leave out structures whose file name begins so, separated by commas.")
-    box: int = Field(32, ge=16, le=128, multiple_of=8, description="Side of the maps.", json_schema_extra=ui(unit="px"))
+    box: int = Field(
+        32, ge=16, le=128, description="Side of the maps, a multiple of 8.", json_schema_extra=ui(unit="px")
+    )
     pixel_size: float = Field(3.0, ge=0.5, le=20, description="Voxel size of the maps.", json_schema_extra=ui(unit="Å"))
     minutes: float = Field(30.0, gt=0, le=10000, description="Training time.", json_schema_extra=ui(unit="min"))
     steps: int | None = Field(
@@ -79,6 +81,8 @@ def run(params: TrainPriorParams, ctx: JobContext) -> dict[str, Any]:
         raise ParamError(
             f"--output {params.output.name} does not end in .safetensors.", "Choose such a name.", fields=("output",)
         )
+    if params.box % 8:
+        raise ParamError(f"--box: {params.box} is no multiple of 8.", "Give 32, 40, 48 ...", fields=("box",))
     with exclusive(params.folder):
         return _train(params, ctx)
 

@@ -93,7 +93,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_map(tmp_path, run_job, simulat
     from core.reconstruction.inputs import ParticleSet
 
     monkeypatch.setattr(ParticleSet, "batch_size", lambda self: 64)
-    monkeypatch.setattr("core.jobs.reconstruct._SAVE_EVERY", 64)
+    monkeypatch.setattr("core.jobs.reconstruct_sums._SAVE_EVERY", 64)
     reconstruct(run_job, simulated, tmp_path / "whole", method="wiener")
     step = JobContext.step
 
@@ -152,6 +152,13 @@ def test_maps_are_safe_until_told(tmp_path, run_job, simulated):
     end = reconstruct(run_job, simulated, tmp_path / "o", method="dps", box=24)
     assert end["exit_code"] == 2
     assert "prior is for a box of 32" in end["message"]
+
+
+def test_a_box_beyond_the_memory_is_one_sentence(tmp_path, run_job, simulated, monkeypatch):
+    monkeypatch.setattr("core.jobs.reconstruct_sums._BYTES", 1 << 40)
+    end = reconstruct(run_job, simulated, tmp_path / "maps", method="wiener")
+    assert end["exit_code"] == 4
+    assert "--box" in end["hint"]
 
 
 # ---- parts ----------------------------------------------------------------------------------------------
