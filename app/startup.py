@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from app.session import Session
 from app.viewer import renderer
 from core.errors import ParamError
 from core.jobs import rundir
+from workers.collector import Collector
 
 if TYPE_CHECKING:
     from app.window import MainWindow
@@ -133,7 +133,7 @@ def _run(paths: list[Path], demo_result: dict[str, Any] | None, asked: str) -> i
         return 4
     app, window = build(asked)
     window.show()
-    gc.enable()  # main.py pauses it while the window starts
+    Collector(window)  # main.py pauses Python's own while the window starts
     if demo_result:
         window.show_demo(demo_result)
     elif paths:

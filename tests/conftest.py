@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+FULL_AFTER = 30  # collections of the younger objects between two of all
 ROOT = Path(__file__).resolve().parents[1]
 
 # Must be set before any test module imports Qt or numpy.
@@ -25,6 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gl" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _garbage_in_this_thread() -> Iterator[None]:
+    """As in the window: widgets that are garbage must not be destroyed in a worker's thread (workers/collector.py)."""
+    gc.disable()
+    yield
+    if "PySide6.QtWidgets" in sys.modules:
+        gc.collect(1)
+    if gc.get_count()[2] > FULL_AFTER:
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
