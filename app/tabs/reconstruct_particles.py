@@ -198,6 +198,7 @@ class ParticlesTab(JobTab):
             return str(result.get("summary") or "Done.")
         told, nyquist = result.get("resolution_a_0.143"), result.get("nyquist_a")
         at = f"to {told:.3g} Å" if told else f"up to Nyquist, {nyquist:.3g} Å"
+        at = "on nothing: no resolution" if result.get("nothing_resolved") else at
         return f"Map of {particles:,} particles: {METHOD_WORDS[method]}. Half maps from images alone agree {at}."
 
     def show_folder(self, folder: Path, words: str) -> None:

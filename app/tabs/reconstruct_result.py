@@ -77,7 +77,8 @@ class NumbersCard(QFrame):
             if isinstance(found, (int, float)):
                 value.setText(f"{found:.3g} Å")
             else:
-                value.setText(f"≤ {nyquist:.3g} Å" if facts and limit else "–")
+                nothing = bool(facts.get("nothing_resolved"))
+                value.setText("none" if nothing else f"≤ {nyquist:.3g} Å" if facts and limit else "–")
         self.values[2].setText(f"{nyquist:.3g} Å" if limit else "–")
         self.values[3].setText(f"{share:.0%}" if isinstance(share, (int, float)) else "–")
         method = str(facts.get("method", ""))

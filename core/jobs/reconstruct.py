@@ -6,6 +6,7 @@ same run continued, starts from them. Half maps and resolution always come from 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -139,7 +140,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
 
     from core.compute.devices import choose_device
     from core.metrics.fsc import auto_mask, coverage_of, directional_resolution, half_map_fsc
-    from core.physics.rotations import count_views
+    from core.physics.rotations import count_views, symmetry_matrices
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
     from core.reconstruction.sources import Given
@@ -168,15 +169,20 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     first = (methods.wiener(data, power) * ball).cpu().numpy()
     tight = torch.from_numpy(auto_mask(first, pixel)).to(device)  # noise around the particle hides its fine detail
     power = methods.signal_power(halves[0], halves[1], tight)
-    half_maps = [(methods.wiener(half, power) * ball).cpu().numpy() for half in halves]
+    half_maps = [(methods.half_map(half) * ball).cpu().numpy() for half in halves]
     ctx.step(COUNTED + 0.05, 1, "Resolution")
-    mask = _mask(params, (half_maps[0] + half_maps[1]) / 2, pixel)
+    mask = _mask(params, first, pixel, ctx)
     share = advice.data_share(data, power).cpu()
-    fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel, coverage_of(share))
+    order = len(symmetry_matrices(params.symmetry))
+    fsc = half_map_fsc(half_maps[0], half_maps[1], mask, pixel, coverage_of(share), order)
     _curve(ctx, fsc)
+    if fsc.nothing:
+        ctx.warn("The half maps agree on nothing: these images show no structure. What the map shows is noise.")
     method, why = params.method, "as asked"
     prior = _prior(params, particles, ctx) if method in ("auto", "dps") else None
-    if method == "auto":
+    if method == "auto" and fsc.nothing:
+        method, why = "wiener", "the half maps agree on nothing, and a prior would make up a map of its own"
+    elif method == "auto":
         method, why = advice.choose(data, power, prior is not None)
     volume, extra = _make(method, params, ctx, data, power, ball, prior)
     if params.sharpen is not None:
@@ -184,6 +190,12 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         extra["sharpened"] = methods.sharpened(volume, corrected, params.sharpen, pixel)
     directions, along = directional_resolution(half_maps[0] * mask, half_maps[1] * mask, pixel)
     made = volume.cpu().numpy()
+    if not np.isfinite(made).all():
+        raise InputError(
+            f"The images of {params.particles} make no map: their values are all the same, or far too large.",
+            "Look at the stack in the viewer, and extract the particles again.",
+            params.particles,
+        )
     ctx.step(0.98, 1, "Writing")
     facts: dict[str, Any] = {
         "method": method,
@@ -197,6 +209,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         "resolution_a_worst_direction": round(float(along.max()), 3),
         "worst_direction_xyz": directions[along.argmax()].round(3).tolist(),
         "resolution_a_best_direction": round(float(along.min()), 3),
+        "nothing_resolved": fsc.nothing,
         "nyquist_a": round(2 * pixel, 4),
         "data_share_half_nyquist": round(float(shells.shell_mean(share)[1 : box // 4 + 1].mean()), 4),
         "prior_used": method == "dps",
@@ -205,9 +218,10 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     _show(ctx, made, method)
     ctx.step(1, 1, "Done")
     told = facts["resolution_a_0.143"]
-    at = f"{told:.1f} Å" if told else f"Nyquist ({facts['nyquist_a']:.1f} Å)"
+    at = "to " + (f"{told:.1f} Å" if told else f"Nyquist ({facts['nyquist_a']:.1f} Å)")
+    at = "on nothing: no resolution" if fsc.nothing else at
     return {
-        "summary": f"{method} map of {len(particles)} particles; half maps from images alone agree to {at}",
+        "summary": f"{method} map of {len(particles)} particles; half maps from images alone agree {at}",
         "output": str(params.output),
         "map": str(params.output / outputs.MAP),
         **facts,
@@ -278,7 +292,7 @@ def _make(
     return made.mean, {"std": made.deviation, "samples": made.samples}
 
 
-def _mask(params: ReconstructParams, mean: np.ndarray, pixel: float) -> np.ndarray:
+def _mask(params: ReconstructParams, mean: np.ndarray, pixel: float, ctx: JobContext) -> np.ndarray:
     import numpy as np
 
     from core.io.mrc import open_mrc
@@ -293,7 +307,13 @@ def _mask(params: ReconstructParams, mean: np.ndarray, pixel: float) -> np.ndarr
             "Make the mask for this box, or leave it out.",
             params.mask,
         )
-    return np.clip(np.nan_to_num(mask), 0, 1)
+    mask = np.clip(np.nan_to_num(mask), 0, 1)
+    if not mask.any():
+        raise InputError(f"{params.mask} masks everything: it is 0 throughout.", "Choose another mask.", params.mask)
+    soft, inside = float(((mask > 0.02) & (mask < 0.98)).sum()), float((mask >= 0.98).sum())
+    if soft < 0.3 * inside ** (2 / 3):
+        ctx.warn(f"{params.mask.name} has a hard rim, which makes halves agree that do not: give it a soft one.")
+    return mask
 
 
 def _write(
@@ -314,12 +334,14 @@ def _write(
 
     folder, pixel = params.output, statistics.pixel_size_a
     for name, half in zip((outputs.HALF1, outputs.HALF2), half_maps, strict=True):
-        outputs.write_map(folder, name, half, pixel, "half map from images only: Wiener filter")
+        outputs.write_map(folder, name, half, pixel, "half map from images only, not filtered")
     outputs.write_map(folder, outputs.MASK, mask, pixel, "mask of the resolution")
     outputs.write_map(
         folder, outputs.WEIGHT, np.fft.fftshift(shells.whole(share).numpy()), pixel, "Fourier space: share of the data"
     )
-    if "std" in extra:
+    for old in (folder / outputs.SAMPLES).glob("[0-9][0-9].mrc"):
+        old.unlink()
+    if "std" in extra and len(extra["samples"]) > 1:
         outputs.write_map(folder, outputs.STD, extra["std"].cpu().numpy(), pixel, "standard deviation of the samples")
         for i, sample in enumerate(extra["samples"].cpu().numpy(), 1):
             outputs.write_map(folder, f"{outputs.SAMPLES}/{i:02d}.mrc", sample, pixel, "ONE SAMPLE: images + prior")
@@ -353,4 +375,4 @@ def _show(ctx: JobContext, volume: np.ndarray, method: str) -> None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return round(value, 3) if value is not None and math.isfinite(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ COUNTED = 0.6  # share of the job's time
 _NOISE_IMAGES = 1000  # that the noise is measured on
 _ENOUGH_IMAGES = 200  # from which on a first map tells the noise behind the particles
 _BYTES = 48  # of memory for every voxel of the kernel's box
+_SAVE_SECONDS = 30.0
 _SAVE_EVERY = 20_000  # images between two savings of the statistics
 
 
@@ -38,13 +40,13 @@ def accumulate(output: Path, particles: ParticleSet, symmetry: str, ignore_ctf: 
     if statistics is None:
         statistics = st.empty(particles.box, particles.box_pixel_a, _noise(particles, ctx))
     turns = symmetry_matrices(symmetry)
-    saved = statistics.done
+    saved, since = statistics.done, time.monotonic()
     for batch in particles.batches(statistics.done):
         ctx.step(0.1 + (COUNTED - 0.1) * statistics.done / len(particles), 1, f"{statistics.done} particles read")
         st.add(statistics, batch, np.asarray(turns))
-        if statistics.done - saved >= _SAVE_EVERY:
+        if statistics.done - saved >= _SAVE_EVERY or time.monotonic() - since > _SAVE_SECONDS:
             st.save(statistics, path, key)
-            saved = statistics.done
+            saved, since = statistics.done, time.monotonic()
     if saved < statistics.done:
         st.save(statistics, path, key)
     return statistics

@@ -6,6 +6,7 @@ alone makes of them (Chen et al., Ultramicroscopy 2013). Shells are those of cor
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,8 @@ import torch
 
 from core.reconstruction import shells
 
+_TELLS = 0.7  # a shell whose chance level is higher has too few coefficients
+_FIRST_SHELLS = 3
 RANDOMISE_BELOW = 0.8  # of the unmasked curve
 CONE_HALF_ANGLE_DEG = 20.0
 
@@ -33,10 +36,26 @@ class HalfMapFsc:
     box: int
     pixel_size_a: float
     coverage: np.ndarray  # most that the whole map's correlation with the truth can be, for want of directions
+    chance: np.ndarray  # what halves without any signal come to in a shell (three standard deviations)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the halves agree on nothing: below chance in the first shells with enough coefficients to tell."""
+        told = np.flatnonzero(self.chance[1 : self.box // 2] < _TELLS) + 1
+        first = told[:_FIRST_SHELLS]
+        return not first.size or float((self.corrected - self.chance)[first].mean()) <= 0
 
     def resolution_a(self, threshold: float = 0.143) -> float | None:
-        """Resolution in Å of the corrected curve; None when it stays above the threshold up to Nyquist."""
-        return shells.resolution_a(self.corrected, self.box, self.pixel_size_a, threshold)
+        """Resolution in Å of the corrected curve; None when it stays above the threshold up to Nyquist.
+
+        Infinite where the halves agree on nothing. A shell counts as agreement only above chance, too.
+        """
+        if self.nothing:
+            return math.inf
+        tells = self.chance < _TELLS
+        curve = np.where(tells & (self.corrected < self.chance), 0.0, self.corrected)
+        curve[~tells] = 1.0  # shells of too few coefficients say nothing
+        return shells.resolution_a(curve, self.box, self.pixel_size_a, threshold)
 
 
 def half_map_fsc(
@@ -45,9 +64,13 @@ def half_map_fsc(
     mask: np.ndarray,
     pixel_size_a: float,
     coverage: np.ndarray | None = None,
+    symmetry: int = 1,
     seed: int = 0,
 ) -> HalfMapFsc:
-    """All curves of two half maps (L, L, L), a soft mask of the same shape, and the `coverage` of their shells."""
+    """All curves of two half maps (L, L, L), a soft mask of the same shape, and the `coverage` of their shells.
+
+    `symmetry`: order of the point group that both have; equal coefficients are one observation.
+    """
     box = first.shape[0]
     unmasked = shells.correlation(first, second)
     masked = shells.correlation(first * mask, second * mask)
@@ -61,7 +84,18 @@ def half_map_fsc(
     share = (masked - randomised) / np.maximum(1 - randomised, 1e-6)
     corrected[beyond] = np.where(randomised > masked, 0.0, share)[beyond]
     coverage = np.ones(len(masked)) if coverage is None else coverage
-    return HalfMapFsc(unmasked, masked, randomised, _covered(corrected, coverage), start, box, pixel_size_a, coverage)
+    reported, chance = _covered(corrected, coverage), _chance(box, mask, symmetry)
+    return HalfMapFsc(unmasked, masked, randomised, reported, start, box, pixel_size_a, coverage, chance)
+
+
+def _chance(box: int, mask: np.ndarray, symmetry: int) -> np.ndarray:
+    """Three standard deviations of the correlation of mere noise per shell: 3 / sqrt(independent coefficients).
+
+    Half of a shell's coefficients are free; a mask leaves its share of them, a symmetry one of its order.
+    """
+    volume = float((mask**2).sum() ** 2 / max(float((mask**4).sum()), 1e-12)) / mask.size
+    count = np.bincount(shells.shell_index(box).numpy().ravel(), minlength=box // 2 + 1)
+    return 3 / np.sqrt(np.maximum(count * volume / symmetry, 1e-3))
 
 
 def coverage_of(share: torch.Tensor) -> np.ndarray:
@@ -106,7 +140,7 @@ def auto_mask(volume: np.ndarray, pixel_size_a: float, low_pass_a: float = 15.0,
 def directional_fsc(
     first: np.ndarray, second: np.ndarray, directions: np.ndarray, half_angle_deg: float = CONE_HALF_ANGLE_DEG
 ) -> np.ndarray:
-    """Correlation (d, L // 2 + 1) within cones around `directions` (d, 3) x, y, z; 0 where a cone holds nothing."""
+    """Correlation (d, L // 2 + 1) within cones around `directions` (d, 3) x, y, z; NaN where a cone holds nothing."""
     box = first.shape[0]
     one, two = (torch.fft.rfftn(torch.as_tensor(v, dtype=torch.float32)) for v in (first, second))
     full, half = torch.fft.fftfreq(box), torch.arange(box // 2 + 1) / box
@@ -120,7 +154,8 @@ def directional_fsc(
             torch.zeros(box // 2 + 1).index_add_(0, index[cone], values.reshape(-1)[cone])
             for values in ((one * two.conj()).real, one.abs() ** 2, two.abs() ** 2)
         )
-        curves.append(torch.where(a * b > 0, cross / (a * b).sqrt().clamp_min(1e-30), torch.zeros_like(cross)))
+        empty = torch.full_like(cross, torch.nan)
+        curves.append(torch.where(a * b > 0, cross / (a * b).sqrt().clamp_min(1e-30), empty))
     return torch.stack(curves).numpy()
 
 
@@ -133,7 +168,7 @@ def directional_resolution(
     directions = np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], 1)
     box = first.shape[0]
     found = [
-        shells.resolution_a(curve, box, pixel_size_a, threshold) or 2 * pixel_size_a
+        shells.resolution_a(np.nan_to_num(curve, nan=1.0), box, pixel_size_a, threshold) or 2 * pixel_size_a
         for curve in directional_fsc(first, second, directions)
     ]
     return directions, np.array(found)

@@ -169,8 +169,22 @@ def open_particles(
         box,
         order=np.lexsort((listed.place, listed.which)),
     )
+    _tell_doubts(particles, listed.half is None, told)
     sign = {"light": 1.0, "dark": -1.0}.get(contrast) or _contrast(particles)
     return ParticleSet(**{**particles.__dict__, "sign": sign})
+
+
+def _tell_doubts(particles: ParticleSet, halves_made: bool, told: Callable[[str], None]) -> None:
+    """Say what can make half maps agree that should not: halves of our own making, images that stand twice."""
+    if halves_made:
+        told("The particles have no halves of their own (rlnRandomSubset 1 and 2): every second one is put into each.")
+    order = particles.order
+    same = (np.diff(particles.which[order]) == 0) & (np.diff(particles.place[order]) == 0)
+    if same.any():
+        told(f"{int(same.sum())} images stand twice in the table: in both halves, they make the resolution too good.")
+    count = np.bincount(particles.half, minlength=2)
+    if 0 < count.min() < 0.5 * count.max():
+        told(f"The halves are uneven: {count[0]} and {count[1]} particles.")
 
 
 def _contrast(particles: ParticleSet) -> float:

@@ -17,6 +17,7 @@ Step = Callable[[int, int, torch.Tensor], None]  # iteration, of how many, the m
 WIENER_ITERATIONS = 30
 POSITIVE_ITERATIONS = 200
 _EASED = 0.3  # share of the Gaussian prior's weight under positivity; .1 to 1 differ by .01 in correlation at most
+_DAMPED = 0.1  # of the mean data weight of a shell, in half maps
 _RIDGE = 1e-3  # of the mean data weight of a shell: what is not measured at all becomes zero, not noise
 
 
@@ -24,6 +25,16 @@ def backproject(data: Likelihood) -> torch.Tensor:
     """Weighted backprojection: b divided by the data weight of every Fourier coefficient, with a small ridge."""
     ridge = shells.spread(_RIDGE * shells.shell_mean(data.weight), data.box).to(data.weight) + 1e-12
     return fourier_precision(1 / (data.weight + ridge), data.b)
+
+
+def half_map(data: Likelihood) -> torch.Tensor:
+    """A map of half of the images for the FSC: backprojected, its spectrum not filtered.
+
+    A filter that falls from shell to shell would let strong coarse shells leak through a mask into weak fine ones,
+    where the halves of mere noise would then agree. Only what is measured much less than its shell is damped.
+    """
+    level = shells.spread(shells.shell_mean(data.weight), data.box).to(data.weight)
+    return fourier_precision(1 / (data.weight + _DAMPED * level + 1e-12), data.b)
 
 
 def sphere(box: int, radius: float | None = None, soft: float = 3.0) -> torch.Tensor:

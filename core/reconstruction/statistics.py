@@ -59,11 +59,10 @@ def empty(box: int, pixel_size_a: float, power: np.ndarray) -> Statistics:
 
 
 def add(statistics: Statistics, batch: Batch, symmetry: np.ndarray) -> None:
-    """Add a batch; a view counts for every rotation of the map's `symmetry` (s, 3, 3), with an s-th of its weight."""
+    """Add a batch; a view counts for every rotation of the map's `symmetry` (s, 3, 3): it tells as much about each."""
     used = disc(statistics.box)
     values = spectra(batch.images, used, batch.shift_px)
     weight = used.share / noise.floored(statistics.noise)[batch.group][:, used.shell]
-    weight /= len(symmetry)
     transfer = np.ones_like(weight) if batch.ctf is None else batch.ctf
     for half in range(HALVES):
         rows = np.flatnonzero(batch.half == half)

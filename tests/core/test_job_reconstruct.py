@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.io.mrc import open_mrc, read_header
+from core.io.mrc import open_mrc, read_header, write_mrc
 from core.jobs.base import JobContext
 from core.metrics.fsc import auto_mask, coverage_of, directional_fsc, half_map_fsc, randomise_phases
 from core.reconstruction import advice, methods, posterior, shells, statistics
@@ -222,3 +222,57 @@ def test_half_map_curves():
     np.testing.assert_allclose(power[0], power[1], rtol=0.05)
     cones = directional_fsc(signal, signal, np.eye(3))
     np.testing.assert_allclose(cones[:, 2:16], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("symmetry", ["C1", "C4"])
+def test_noise_has_no_resolution_and_no_prior_is_let_loose_on_it(tmp_path, run_job, symmetry):
+    values = {"model": MODEL, "output": tmp_path / "sim", "box": BOX, "pixel_size": PIXEL, "views": 200, "snr": 1e-5}
+    assert run_job("simulate", **values)["exit_code"] == 0
+    mask = np.zeros((BOX,) * 3, np.float32)
+    mask[12:20, 12:20, 12:20] = 1
+    write_mrc(tmp_path / "hard.mrc", mask, PIXEL, volume=True)
+    for given in (None, tmp_path / "hard.mrc"):
+        end = reconstruct(
+            run_job,
+            tmp_path / "sim",
+            tmp_path / "maps",
+            symmetry=symmetry,
+            contrast="light",
+            mask=given,
+            overwrite=True,
+        )
+        assert end["exit_code"] == 0, end
+        assert end["result"]["nothing_resolved"]
+        assert end["result"]["resolution_a_0.143"] is None
+        assert end["result"]["method"] == "wiener"
+        assert "no resolution" in end["result"]["summary"]
+        said = " ".join(event["message"] for event in run_job.of("warning"))
+        assert "agree on nothing" in said
+        assert ("hard rim" in said) == (given is not None)
+
+
+def test_images_without_contrast_and_images_that_stand_twice(tmp_path, run_job, simulated):
+    stack = np.array(open_mrc(simulated / "particles.mrcs"))
+    for name, images in (("flat", np.zeros_like(stack)), ("twice", stack)):
+        (tmp_path / name).mkdir()
+        write_mrc(tmp_path / name / "particles.mrcs", images, PIXEL)
+        text = (simulated / "particles.star").read_text(encoding="utf-8")
+        if name == "twice":
+            rows = text.rstrip("\n").split("\n")
+            text = "\n".join([*rows, *rows[-40:], ""])
+        (tmp_path / name / "particles.star").write_text(text, encoding="utf-8")
+    end = reconstruct(run_job, tmp_path / "flat", tmp_path / "o1", method="wiener", contrast="light")
+    assert end["exit_code"] == 3, end
+    assert not (tmp_path / "o1/map.mrc").exists()
+    end = reconstruct(run_job, tmp_path / "twice", tmp_path / "o2", method="backproject")
+    assert end["exit_code"] == 0, end
+    assert any("40 images stand twice" in event["message"] for event in run_job.of("warning"))
+
+
+def test_fewer_samples_leave_no_older_ones(tmp_path, run_job, simulated):
+    for chains in (3, 2):
+        reconstruct(run_job, simulated, tmp_path / "m", method="dps", chains=chains, levels=4, overwrite=True)
+        assert len(list((tmp_path / "m/samples").iterdir())) == chains
+    reconstruct(run_job, simulated, tmp_path / "m", method="wiener", overwrite=True)
+    assert not list((tmp_path / "m/samples").iterdir())
+    assert not (tmp_path / "m/std.mrc").exists()
