@@ -19,6 +19,7 @@ from app.viewer import renderer
 from app.viewer.latest_task import LatestTask
 from app.viewer.surface_builder import REST_MS, Made, Prepared, SurfaceBuilder, Wish
 from app.viewer.surface_controls import SurfaceControls
+from app.viewer.volume_words import named_labels
 from app.widgets.labels import label
 from core.errors import AppError
 from core.volumes.chimerax import Shown
@@ -66,6 +67,9 @@ class SurfaceView(QWidget):
         self._show_state()
 
     def _build(self) -> None:
+        self.provenance = label("", "warning", wrap=True)
+        self.provenance.setAccessibleName("How the maps of the surface were made")
+        self.provenance.setContentsMargins(6, 0, 6, 0)
         self.words = label("", "muted", wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.words.setMargin(self.fontMetrics().averageCharWidth() * 3)
@@ -82,6 +86,7 @@ class SurfaceView(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(2)
+        rows.addWidget(self.provenance)
         rows.addWidget(self.stack, 1)
         rows.addWidget(controls)
 
@@ -106,6 +111,11 @@ class SurfaceView(QWidget):
     def volume(self) -> Volume | None:
         """The map whose surface is drawn."""
         return self.controls.volume
+
+    def labels(self) -> tuple[str, ...]:
+        """How every map that is seen in the surface was made: its own, the second, the one that gives the colours."""
+        shown = (self.volume, self.controls.other, self.controls.companion)
+        return named_labels([*dict.fromkeys(volume for volume in shown if volume is not None)])
 
     @property
     def level(self) -> float:
@@ -138,17 +148,20 @@ class SurfaceView(QWidget):
 
     def _on_map(self) -> None:
         self._limits = None
+        self._show_state()
         self._prepare()
 
     def _on_colour(self) -> None:
         self._limits = None
         self.controls.refresh()
+        self._show_state()
         self._ask()
 
     def _on_second(self) -> None:
         self.controls.refresh()
         if self.controls.other is None:
             self._drop(1)
+        self._show_state()
         self._ask()
 
     # -- meshes -------------------------------------------------------------------------------------------
@@ -211,6 +224,8 @@ class SurfaceView(QWidget):
         choice = renderer.current()
         works = choice.works and not self._broken
         self.controls.setVisible(works)
+        self.provenance.setText("\n".join(self.labels()) if works else "")
+        self.provenance.setVisible(bool(self.provenance.text()))
         front: QWidget = self.words
         if not works:
             why = self._broken or choice.why

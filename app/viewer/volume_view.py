@@ -156,18 +156,25 @@ class VolumeView(QWidget):
             return None
         volume = self.surface.volume or self.volumes.main
         words = f"surface at {self.surface.sigma:.3g} σ (level {self.surface.level:.4g})"
-        labels = tuple(text for text in (volume.provenance, words) if text)
         return Exportable(
             name=f"{self._stem}_surface",
             picture=lambda: self.surface.grab_with_bar() or self.slices.grab_all(),
-            labels=labels,
+            labels=(*self.surface.labels(), words),
+            strip=True,
             source=volume.path,
         )
 
     def _three_pictures(self) -> Exportable | None:
         if self.slices.shown is None:
             return None
-        return Exportable(name=f"{self._stem}_sections", picture=self.slices.grab_all, source=self.slices.shown.path)
+        return Exportable(
+            name=f"{self._stem}_sections",
+            picture=self.slices.grab_all,
+            ratio=self.slices.planes["z"].canvas.ratio,
+            labels=self.slices.labels(),
+            strip=True,
+            source=self.slices.shown.path,
+        )
 
     def ask_movie(self) -> None:
         """Ask for number and folder, then turn the surface once and write the pictures."""
