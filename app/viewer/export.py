@@ -81,7 +81,7 @@ def default_name(exportable: Exportable, options: ExportOptions) -> str:
 def _short(label: str) -> str:
     """The first words of a label, for a file name; a learned prior is always named."""
     first = re.split(r"[:;,(]", label)[0]
-    named = "prior" in first.lower() or "learned prior" not in label.lower()
+    named = "prior" in first.lower() or "prior" not in label.lower()
     return first if named else f"{first} learned prior"
 
 

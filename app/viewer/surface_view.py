@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _MULTISAMPLES = 4  # on graphics cards
 _COLOUR = "#9fb9d0"
 _SWITCHED_OFF = "The surface needs OpenGL, which is switched off in Edit > Preferences."
+_NO_SURFACE = "This is not a density: sections and projections show it, a surface does not."
 _NEEDS_GL = "The surface needs OpenGL, which does not work here{why}. Sections and projections do without it."
 
 
@@ -233,6 +234,8 @@ class SurfaceView(QWidget):
             self.words.setText(_SWITCHED_OFF if off else _NEEDS_GL.format(why=f" ({why})" if why else ""))
         elif self._volumes is None:
             self.words.setText("The surface appears with a map.")
+        elif self.volume is None:
+            self.words.setText(_NO_SURFACE)
         elif self._empty:
             self.words.setText("Nothing is above this level: move it to the left.")
         elif self.gl is not None:
@@ -279,7 +282,7 @@ class SurfaceView(QWidget):
 
     def grab_surface(self) -> QImage | None:
         """The surface as it is seen; None when there is none."""
-        if self.gl is None or self.gl.drawn(0) is None:
+        if self.gl is None or self.volume is None or self.gl.drawn(0) is None:
             return None
         try:
             return self.gl.grab_frame()

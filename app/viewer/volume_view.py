@@ -147,7 +147,8 @@ class VolumeView(QWidget):
         return re.sub(r"[^\w.+-]+", "-", re.sub(r"\.(mrc|map)(\.gz|\.bz2)?$", "", name)).strip("-") or "map"
 
     def _on_menu(self) -> None:
-        there = self.surface.gl is not None and self.surface.gl.drawn(0) is not None
+        surface = self.surface
+        there = surface.gl is not None and surface.volume is not None and surface.gl.drawn(0) is not None
         for action in self._surface_actions:
             action.setEnabled(there)
 
