@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QFont, QImage, QWheelEvent
+from PySide6.QtGui import QFont, QImage, QPainter, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from volumes import ball, volume, write_map
 
 from app.viewer import export, renderer
 from app.viewer.caption_strip import LEAST_PX, caption_strip, with_strip
+from app.viewer.decorations import device_font, draw_caption
 from app.viewer.export_dialog import ExportDialog
 from app.viewer.surface_builder import Prepared, SurfaceBuilder, Wish
 from app.viewer.volume_view import VolumeView
@@ -391,6 +392,20 @@ def test_the_label_leaves_the_window_whole_with_every_picture(view, tmp_path):
     strip = caption_strip([PRIOR], seen.width(), QApplication.font())
     assert part(copied, 0, seen.height(), strip.width(), strip.height()) == strip
     assert all(PRIOR in plane.scene.caption for plane in view.slices.planes.values())  # still on the screen
+
+
+def test_a_caption_over_a_picture_is_wrapped_and_not_cut(qapp):
+    image = QImage(300, 200, QImage.Format.Format_RGB32)
+    painter, font = QPainter(image), device_font(QApplication.font(), 1.0)
+    try:
+        one = draw_caption(painter, PRIOR, QPointF(10, 10), font, 1.0)
+        wrapped = draw_caption(painter, PRIOR, QPointF(10, 10), font, 1.0, 200)
+        short = draw_caption(painter, "sum", QPointF(10, 10), font, 1.0, 200)
+    finally:
+        painter.end()
+    assert one.width() > 300
+    assert wrapped.right() <= 211
+    assert wrapped.height() > 2 * short.height()
 
 
 def test_a_picture_carries_the_label_of_its_own_map_alone(view):
