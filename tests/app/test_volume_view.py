@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QFont, QImage, QPainter, QWheelEvent
+from PySide6.QtGui import QFont, QImage, QPainter, QQuaternion, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from volumes import ball, volume, write_map
@@ -17,6 +17,7 @@ from app.viewer.caption_strip import LEAST_PX, caption_strip, with_strip
 from app.viewer.decorations import device_font, draw_caption
 from app.viewer.export_dialog import ExportDialog
 from app.viewer.surface_builder import Prepared, SurfaceBuilder, Wish
+from app.viewer.turntable import TurnTable
 from app.viewer.volume_view import VolumeView
 from app.widgets.fsc_plot import FscPlot, crossing_words
 from core.errors import AppError, InputError
@@ -463,3 +464,30 @@ def test_the_surface_names_the_provenance_of_every_map_in_it(view, monkeypatch):
     assert view.surface.provenance.text() == f"Second map: {PRIOR}"
     view.set_maps(volume(16, provenance=PRIOR))
     assert view.surface.provenance.text() == PRIOR
+
+
+def test_every_picture_of_a_movie_has_the_label(qtbot, qapp, tmp_path):
+    class Turned:
+        rotation = QQuaternion()
+
+        def setCameraParams(self, rotation):
+            self.rotation = rotation
+
+    class Surface:
+        gl = Turned()
+
+        def grab_with_bar(self):
+            image = QImage(160, 40, QImage.Format.Format_RGB32)
+            image.fill(0xFF123456)
+            return image
+
+        def labels(self):
+            return (PRIOR,)
+
+    table = TurnTable(Surface())
+    with qtbot.waitSignal(table.done):
+        table.start(tmp_path, "m", 3)
+    strip = caption_strip([PRIOR], 160, QApplication.font())
+    for number in range(3):
+        frame = QImage(str(tmp_path / f"m_{number:03d}.png"))
+        assert part(frame, 0, 40, 160, strip.height()) == strip
