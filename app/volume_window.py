@@ -28,6 +28,7 @@ from workers.task import run_task
 
 MAPS = "Maps (*.mrc *.map *.mrc.gz *.map.gz *.mrc.bz2 *.map.bz2 *.rec *.ccp4)"
 NOTHING = "Open a map, or drop it here."
+_ONE_EACH = "One map of a kind is shown at a time; left out: {}."
 _GEOMETRY = "volume_window"  # in the settings
 _FOLDER = "map"  # the map opened last
 _POLL_MS = 100
@@ -43,6 +44,7 @@ class VolumeWindow(QWidget):
         self._session = session
         self._queue: list[tuple[Path, str, bool | None]] = []  # path, kind, halved (None: ask when large)
         self._reading: Path | None = None
+        self._alone = False  # what is being read is shown instead of what is there
         self._part = (0, 1)
         self._stop = threading.Event()
         self.view = VolumeView(painter=painter)
@@ -100,10 +102,14 @@ class VolumeWindow(QWidget):
         has_map = self.view.volumes is not None and len(paths) == 1 and kinds[0] != "map"
         if not has_map:
             kinds[first] = "map"
+        kinds = ["other" if kind == "map" and k != first else kind for k, kind in enumerate(kinds)]
         order = sorted(range(len(paths)), key=lambda k: k != first)
-        for place in order:
-            extra = kinds[place] == "map" and place != first
-            self.open_map(paths[place], "other" if extra else kinds[place])
+        shown = [k for k in order if k == next(j for j in order if kinds[j] == kinds[k])]
+        for place in shown:
+            self.open_map(paths[place], kinds[place])
+        left = [paths[k].name for k in order if k not in shown]
+        if left:
+            show_error(self, AppError(_ONE_EACH.format(", ".join(left)), "Open them alone, or in place of the others."))
 
     def open_map(self, path: Path, kind: str = "map", halved: bool | None = None) -> None:
         """Read a map in a task and show it; `halved` None asks when it is large."""
@@ -151,6 +157,7 @@ class VolumeWindow(QWidget):
     def _read(self, path: Path, kind: str, halved: bool) -> None:
         self._stop = stop = threading.Event()
         self._part = (0, 1)
+        self._alone = kind == "map"
 
         def report(done: int, total: int) -> None:
             self._part = (done, total)
@@ -180,7 +187,7 @@ class VolumeWindow(QWidget):
         self._end()
 
     def _show_volume(self, volume: Volume) -> None:
-        if volume.kind == "map":
+        if self._alone:
             self.view.set_volumes(VolumeSet((volume,)))
             self._session.settings.home[_FOLDER] = str(volume.path)
         else:

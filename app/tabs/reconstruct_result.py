@@ -28,6 +28,7 @@ from workers.task import Task, run_task
 EMPTY = "The map appears here: its sections while it is made, then all of it with half maps and resolution."
 FSC_NOTE = "Half maps from images alone, whatever the method: the corrected curve is the resolution to report."
 VIEWS_EMPTY = "From where the particles are seen: appears when they have been read."
+RISES = "The residual rises at the end, because the noise in the images is no longer fitted: as expected with a prior."
 WEIGHT_EMPTY = "What share of each Fourier coefficient comes from the images: appears with the result."
 METHOD_WORDS = {
     "backproject": "Backprojection",
@@ -44,12 +45,13 @@ class NumbersCard(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.values = [label("–", "title") for _ in range(4)]
-        texts = ("FSC 0.143", "FSC 0.5", "Nyquist", "from the images")
+        texts = ("FSC 0.143", "FSC 0.5", "Nyquist", "known to ½ Nyquist")
         tips = (
             "Resolution of the half maps from images alone, corrected for the mask",
             "Where the corrected curve of the half maps falls below 0.5",
             "The finest detail that this pixel size can hold",
-            "Mean share of the Fourier coefficients, up to half of Nyquist, that comes from the images",
+            "Share of the map up to half of Nyquist that the images know, whatever the method: "
+            "the rest is left out, or the prior's where a learned prior takes part",
         )
         grid = QGridLayout(self)
         grid.setContentsMargins(12, 6, 12, 8)
@@ -225,17 +227,23 @@ class ProgressPane(QWidget):
             log_y=True,
             falling=True,
         )
+        self.expected = label(RISES, "muted", wrap=True)
+        self.expected.hide()
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 10, 0, 0)
-        whole.addWidget(cards(Qt.Orientation.Horizontal, (2000, 2000), self.residual, self.noise))
+        whole.addWidget(cards(Qt.Orientation.Horizontal, (2000, 2000), self.residual, self.noise), 1)
+        whole.addWidget(self.expected)
 
     def clear(self) -> None:
         """A new run begins."""
         self.residual.clear()
         self.noise.clear()
+        self.expected.hide()
 
     def add_points(self, points: list[tuple[str, float, float]]) -> None:
-        """Metrics of the job."""
+        """Metrics of the job; noise levels come from the sampler of dps alone."""
+        if any(name == "noise level" for name, *_ in points):
+            self.expected.show()
         self.residual.add_points(points)
         self.noise.add_points(points)
 

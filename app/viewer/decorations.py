@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 
@@ -20,15 +22,25 @@ def device_font(font: QFont, ratio: float, factor: float = 1.0) -> QFont:
     return scaled
 
 
-def draw_caption(painter: QPainter, text: str, corner: QPointF, font: QFont, ratio: float) -> QRect:
-    """White text on a shade, its top left corner at `corner`; returns the rectangle that holds it."""
+def draw_caption(
+    painter: QPainter, text: str, corner: QPointF, font: QFont, ratio: float, room: float = math.inf
+) -> QRect:
+    """White text on a shade, its top left corner at `corner`; returns the rectangle that holds it.
+
+    Text wider than `room` px is wrapped, not cut.
+    """
     painter.setFont(font)
-    bounds = QFontMetricsF(font).boundingRect(text)
-    pad = 5 * ratio
+    bounds, pad = QFontMetricsF(font).boundingRect(text), 5 * ratio
+    flags = int(Qt.AlignmentFlag.AlignCenter)
+    if bounds.width() + 2 * pad > room:
+        flags = int(Qt.TextFlag.TextWordWrap | Qt.AlignmentFlag.AlignLeft)
+        area = QRectF(0, 0, max(1.0, room - 2 * pad), 1e6)
+        bounds = QFontMetricsF(font).boundingRect(area, flags, text)
     box = QRectF(corner.x(), corner.y(), bounds.width() + 2 * pad, bounds.height() + pad)
     painter.fillRect(box, _SHADE)
     painter.setPen(_INK)
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+    wrapped = flags != int(Qt.AlignmentFlag.AlignCenter)
+    painter.drawText(box.adjusted(pad, pad / 2, 0, 0) if wrapped else box, flags, text)
     return box.toAlignedRect()
 
 

@@ -1,7 +1,8 @@
 """Saving a picture: what is seen, or the whole image at full resolution, as PNG or TIFF; and the clipboard.
 
 Pixels are coloured in core/images/render.py, painted over in export_paint.py and written row by row in a task. A
-denoised or filtered picture always carries its label. The dialog is export_dialog.py.
+denoised or filtered picture always carries its label, a map in a strip below (caption_strip.py). The dialog is
+export_dialog.py.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import QApplication
 
 import core
 from app.viewer.boxes import BoxLayer
+from app.viewer.caption_strip import caption_strip, with_strip
 from app.viewer.export_paint import Overlay, level_shape, pixels_of, with_captions
 from core.errors import AppError, InputError
 from core.images.colour import Look
@@ -44,6 +46,7 @@ class Exportable:
     pixel_size_a: float | None = None
     labels: tuple[str, ...] = ()
     labelled: bool = False  # `picture` shows them already
+    strip: bool = False  # words go into a strip below the picture, not over it
     layers: Sequence[BoxLayer] = ()
     source: Path | None = None
 
@@ -69,15 +72,23 @@ def default_name(exportable: Exportable, options: ExportOptions) -> str:
     """File name after the micrograph, with its label: a denoised picture says so wherever it goes."""
     from core.io.coordinates import file_stem
 
-    words = [re.split(r"[:;,(]", label)[0] for label in exportable.labels]
+    words = [_short(label) for label in exportable.labels]
     kind = "values" if options.values else "picture" if options.whole else "view"
     parts = [file_stem(exportable.name) or "picture", *words, kind]
     return "_".join(re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in parts) + FORMATS[options.format]
 
 
-def copy_to_clipboard(image: QImage, labels: Sequence[str] = (), ratio: float = 1.0) -> None:
-    """Put a picture on the clipboard, with its labels."""
-    QApplication.clipboard().setImage(with_captions(image, labels, QApplication.font(), ratio))
+def _short(label: str) -> str:
+    """The first words of a label, for a file name; a learned prior is always named."""
+    first = re.split(r"[:;,(]", label)[0]
+    named = "prior" in first.lower() or "prior" not in label.lower()
+    return first if named else f"{first} learned prior"
+
+
+def copy_to_clipboard(image: QImage, labels: Sequence[str] = (), ratio: float = 1.0, strip: bool = False) -> None:
+    """Put a picture on the clipboard, with its labels: over it, or in a strip below."""
+    write = with_strip if strip else with_captions
+    QApplication.clipboard().setImage(write(image, labels, QApplication.font(), ratio))
 
 
 class Exporter(QObject):
@@ -182,7 +193,8 @@ def _seen(exportable: Exportable, options: ExportOptions, picture: QImage | None
     if picture is None or picture.isNull():
         raise InputError("There is no picture to save.", "Open a micrograph first.")
     lines = [exportable.name] * options.caption + list(exportable.labels) * (not exportable.labelled)
-    image = with_captions(picture, lines, font, exportable.ratio)
+    write = with_strip if exportable.strip else with_captions
+    image = write(picture, lines, font, exportable.ratio)
     pixels = pixels_of(image.convertToFormat(QImage.Format.Format_Grayscale8) if image.allGray() else image)
     blocks = (pixels[top:bottom] for top, bottom in row_blocks(pixels.shape[:2]))
     pixel, zoom = exportable.pixel_size_a, exportable.zoom
@@ -206,10 +218,22 @@ def _whole(exportable: Exportable, options: ExportOptions, font: QFont) -> _Rows
         look = dataclasses.replace(look, black=black, white=white)
     lines = [exportable.name] * options.caption + list(exportable.labels)
     scale_pixel = exportable.pixel_size_a if options.scale_bar else None
-    overlay = Overlay(pyramid, exportable.layers if options.marks else (), scale_pixel, lines, font)
+    layers, over = exportable.layers if options.marks else (), [] if exportable.strip else lines
+    overlay = Overlay(pyramid, layers, scale_pixel, over, font)
     grey = is_grey(look) and not overlay.layers
     blocks = (overlay.over(render(values[top:bottom], look, grey), top) for top, bottom in row_blocks(shape))
+    strip = caption_strip(lines, shape[1], font, overlay.ratio) if exportable.strip else None
+    if strip is not None:
+        shape, blocks = (shape[0] + strip.height(), strip.width()), _above(blocks, strip, grey)
     return shape if grey else (*shape, 3), blocks, pixel
+
+
+def _above(blocks: Iterator[np.ndarray], strip: QImage, grey: bool) -> Iterator[np.ndarray]:
+    """Rows of a picture, white beside them where the strip is wider, then those of the strip."""
+    for block in blocks:
+        beside = [(0, 0), (0, strip.width() - block.shape[1])] + [(0, 0)] * (block.ndim - 2)
+        yield np.pad(block, beside, constant_values=255)
+    yield pixels_of(strip.convertToFormat(QImage.Format.Format_Grayscale8) if grey else strip)
 
 
 def provenance(exportable: Exportable, options: ExportOptions) -> dict[str, str]:

@@ -32,7 +32,7 @@ from PySide6.QtWidgets import (
 
 from app import theme
 from app.viewer.export import FORMATS, Exportable, Exporter, ExportOptions, default_name
-from app.viewer.export_paint import level_shape
+from app.viewer.export_paint import Overlay, level_shape
 from app.widgets.labels import label, row
 from core.errors import AppError
 
@@ -150,6 +150,13 @@ class ExportDialog(QDialog):
         for name, box in self._boxes().items():
             value = get(name)
             box.setChecked(value if isinstance(value, bool) else getattr(known, name))
+        if not self._bar_fits():
+            self.scale_bar.setChecked(False)
+
+    def _bar_fits(self) -> bool:
+        """A scale bar would not cover most of the whole image."""
+        pyramid, pixel = self.exportable.pyramid, self.exportable.pixel_size_a
+        return pyramid is None or not pixel or Overlay(pyramid, (), pixel, (), self.font()).bar_fits
 
     @staticmethod
     def _enable(box: QComboBox, data: object, on: bool) -> None:
@@ -225,7 +232,8 @@ class ExportDialog(QDialog):
         if not exportable.pixel_size_a:
             words.append("The pixel size is unknown: no scale bar.")
         if exportable.labels:
-            where = "the description of the file" if options.values else "the picture"
+            below = "a strip below the picture" if exportable.strip else "the picture"
+            where = "the description of the file" if options.values else below
             words.append(f"“{'; '.join(exportable.labels)}” is written into {where}.")
         return " ".join(words)
 
@@ -293,7 +301,10 @@ class ExportDialog(QDialog):
 
     def _start(self, path: Path) -> None:
         options = self.options()
-        self._memory.update(dataclasses.asdict(options), folder=str(path.parent))
+        kept = dataclasses.asdict(options)
+        if not self._bar_fits():
+            del kept["scale_bar"]  # chosen for a small picture, not for the next ones
+        self._memory.update(kept, folder=str(path.parent))
         self._set_busy(True)
         self.exporter.start(self.exportable, options, path)
 

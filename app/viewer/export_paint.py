@@ -93,6 +93,18 @@ class Overlay:
         self._pixel, self._lines = scale_pixel_a, lines
         self._font = device_font(font, self.ratio)
 
+    @property
+    def bar_fits(self) -> bool:
+        """Whether scale bar and its words take at most half of the width."""
+        panel = QRect(0, 0, self._width, self._height)
+        probe = QImage(1, 1, QImage.Format.Format_RGB32)
+        painter = QPainter(probe)
+        try:
+            box = draw_scale_bar(painter, self.model, self._pixel, panel, self._font, self.ratio)
+        finally:
+            painter.end()
+        return 2 * box.width() <= self._width
+
     def over(self, rows: np.ndarray, top: int) -> np.ndarray:
         """The rows from `top` on, uint8 (n, w) or (n, w, 3), with what is painted over them."""
         layers = self._layers_at(top, top + len(rows))

@@ -138,8 +138,15 @@ class PlaneView(QWidget):
         self.scene.changed()
 
     def grab_picture(self) -> QImage:
-        """What is seen, without the empty margins beside the picture, as sharp as it gets."""
-        image = self.canvas.grab_sharp()
+        """What is seen, without the empty margins beside the picture and without its caption, as sharp as it gets.
+
+        A caption over a small picture would be cut: whoever saves the picture writes it below (caption_strip.py).
+        """
+        caption, self.scene.caption = self.scene.caption, ""
+        try:
+            image = self.canvas.grab_sharp()
+        finally:
+            self.scene.caption = caption
         x0, y0, x1, y1 = self.model.visible_rect()
         left, top = self.model.to_screen(x0, y0)
         right, bottom = self.model.to_screen(x1, y1)

@@ -48,5 +48,6 @@ class Saving(QObject):
             return
         from app.viewer.export import copy_to_clipboard
 
-        copy_to_clipboard(exportable.picture())
+        labels = () if exportable.labelled else exportable.labels
+        copy_to_clipboard(exportable.picture(), labels, exportable.ratio, exportable.strip)
         self.said.emit("The picture is on the clipboard.")

@@ -156,5 +156,6 @@ class SingleScene(Scene):
             if self.caption:
                 margin, part = 8 * style.ratio, seen_part(self.model, device)  # on the picture: it is copied with it
                 corner = QPointF(part.left() + margin, part.top() + margin)
-                fixed.append(draw_caption(painter, self.caption, corner, style.scaled(), style.ratio))
+                room = device.right() - corner.x() - margin
+                fixed.append(draw_caption(painter, self.caption, corner, style.scaled(), style.ratio, room))
         return fixed + self.draw_words(painter, device, style, self.pyramid is not None)

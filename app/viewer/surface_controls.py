@@ -19,7 +19,7 @@ from core.volumes.volume import KINDS, Statistics, Volume
 
 SPAN = 1000  # slider units
 MOST_SHARE, LEAST_SHARE = 0.5, 1e-4  # of the voxels above the level, at the ends of the slider
-SURFACES = ("map", "half1", "half2", "other")
+SURFACES = ("map", "half1", "half2", "other", "mask")
 COMPANIONS = ("std", "weight", "other")
 _SECOND_OPACITY = 45  # per cent
 

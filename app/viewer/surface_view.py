@@ -19,6 +19,7 @@ from app.viewer import renderer
 from app.viewer.latest_task import LatestTask
 from app.viewer.surface_builder import REST_MS, Made, Prepared, SurfaceBuilder, Wish
 from app.viewer.surface_controls import SurfaceControls
+from app.viewer.volume_words import named_labels
 from app.widgets.labels import label
 from core.errors import AppError
 from core.volumes.chimerax import Shown
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _MULTISAMPLES = 4  # on graphics cards
 _COLOUR = "#9fb9d0"
 _SWITCHED_OFF = "The surface needs OpenGL, which is switched off in Edit > Preferences."
+_NO_SURFACE = "This is not a density: sections and projections show it, a surface does not."
 _NEEDS_GL = "The surface needs OpenGL, which does not work here{why}. Sections and projections do without it."
 
 
@@ -66,6 +68,9 @@ class SurfaceView(QWidget):
         self._show_state()
 
     def _build(self) -> None:
+        self.provenance = label("", "warning", wrap=True)
+        self.provenance.setAccessibleName("How the maps of the surface were made")
+        self.provenance.setContentsMargins(6, 0, 6, 0)
         self.words = label("", "muted", wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.words.setMargin(self.fontMetrics().averageCharWidth() * 3)
@@ -82,6 +87,7 @@ class SurfaceView(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(2)
+        rows.addWidget(self.provenance)
         rows.addWidget(self.stack, 1)
         rows.addWidget(controls)
 
@@ -106,6 +112,11 @@ class SurfaceView(QWidget):
     def volume(self) -> Volume | None:
         """The map whose surface is drawn."""
         return self.controls.volume
+
+    def labels(self) -> tuple[str, ...]:
+        """How every map that is seen in the surface was made: its own, the second, the one that gives the colours."""
+        shown = (self.volume, self.controls.other, self.controls.companion)
+        return named_labels([*dict.fromkeys(volume for volume in shown if volume is not None)])
 
     @property
     def level(self) -> float:
@@ -138,17 +149,20 @@ class SurfaceView(QWidget):
 
     def _on_map(self) -> None:
         self._limits = None
+        self._show_state()
         self._prepare()
 
     def _on_colour(self) -> None:
         self._limits = None
         self.controls.refresh()
+        self._show_state()
         self._ask()
 
     def _on_second(self) -> None:
         self.controls.refresh()
         if self.controls.other is None:
             self._drop(1)
+        self._show_state()
         self._ask()
 
     # -- meshes -------------------------------------------------------------------------------------------
@@ -211,6 +225,8 @@ class SurfaceView(QWidget):
         choice = renderer.current()
         works = choice.works and not self._broken
         self.controls.setVisible(works)
+        self.provenance.setText("\n".join(self.labels()) if works else "")
+        self.provenance.setVisible(bool(self.provenance.text()))
         front: QWidget = self.words
         if not works:
             why = self._broken or choice.why
@@ -218,6 +234,8 @@ class SurfaceView(QWidget):
             self.words.setText(_SWITCHED_OFF if off else _NEEDS_GL.format(why=f" ({why})" if why else ""))
         elif self._volumes is None:
             self.words.setText("The surface appears with a map.")
+        elif self.volume is None:
+            self.words.setText(_NO_SURFACE)
         elif self._empty:
             self.words.setText("Nothing is above this level: move it to the left.")
         elif self.gl is not None:
@@ -264,7 +282,7 @@ class SurfaceView(QWidget):
 
     def grab_surface(self) -> QImage | None:
         """The surface as it is seen; None when there is none."""
-        if self.gl is None or self.gl.drawn(0) is None:
+        if self.gl is None or self.volume is None or self.gl.drawn(0) is None:
             return None
         try:
             return self.gl.grab_frame()

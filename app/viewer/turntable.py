@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QQuaternion
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from app.viewer.caption_strip import with_strip
 from app.viewer.export_paint import pixels_of
 from app.widgets.inputs import PathBox
 from app.widgets.labels import label
@@ -74,6 +84,7 @@ class TurnTable(QObject):
         gl.setCameraParams(rotation=about * self._first)
         image = self._surface.grab_with_bar()
         if image is not None:
+            image = with_strip(image, self._surface.labels(), QApplication.font())
             self._frames.append(pixels_of(image))
         self.progressed.emit(len(self._frames), self._count)
         if image is None or len(self._frames) == self._count:

@@ -21,7 +21,7 @@ from app.viewer.plane_group import PlaneGroup
 from app.viewer.plane_view import PlaneView
 from app.viewer.saving import Saving
 from app.viewer.view_toolbar import ViewToolbar, tool_button
-from app.viewer.volume_words import caption, flat_words, side_by_side, voxel_words
+from app.viewer.volume_words import caption, flat_words, labels_of, side_by_side, voxel_words
 from core.images.contrast import auto_levels
 from core.images.pyramid import Pyramid
 from core.volumes.slices import PLANES, SliceSource, grey_range, project, pyramid_of, sample
@@ -48,6 +48,7 @@ class VolumeSlices(QWidget):
         self._range = (0.0, 1.0)
         self._reference: Pyramid | None = None  # whose histogram stands in the contrast bar
         self._projections: dict[str, np.ndarray] = {}
+        self._filter_words = dict.fromkeys(PLANES, "")  # of the filter for looking
         self._pictures: dict[str, Pyramid | None] = dict.fromkeys(PLANES)
         self._hovered: tuple[str, float, float] = ("z", math.nan, math.nan)
         self.position = (0, 0, 0)
@@ -222,7 +223,7 @@ class VolumeSlices(QWidget):
             self._ask_projections(volume)
         for name in names:
             picture = self._picture(name)
-            self._pictures[name] = picture
+            self._pictures[name], self._filter_words[name] = picture, ""
             plane = self.planes[name]
             n = volume.shape[plane.plane.axis] if volume is not None and not self._live else 1
             index = self.position[plane.plane.axis] if n > 1 else 0
@@ -263,6 +264,7 @@ class VolumeSlices(QWidget):
         self._refresh()
 
     def _on_filtered(self, pictures: list[Pyramid | None], text: str) -> None:
+        self._filter_words = dict.fromkeys(PLANES, text)
         for (name, plane), picture in zip(self.planes.items(), pictures, strict=True):
             plane.set_picture(picture, self._caption(name, text))
 
@@ -375,11 +377,18 @@ class VolumeSlices(QWidget):
             look=plane.scene.look(),
             automatic=plane.model.contrast.automatic,
             pixel_size_a=volume.pixel_size_a,
-            labels=(plane.scene.caption,) if plane.scene.caption else (),
-            labelled=True,
+            labels=self.labels(name),
+            strip=True,
             source=volume.path,
         )
 
+    def labels(self, name: str = "") -> tuple[str, ...]:
+        """What must be written on a picture that leaves the window; without a name on all three."""
+        if self._shown is None:
+            return ()
+        mode = "live" if self._live else self.mode
+        return labels_of(self._shown, name or "each axis", mode, self._filter_words[name or "z"])
+
     def grab_all(self) -> QImage:
-        """The three pictures side by side (z, x, y), as they are seen."""
+        """The three pictures side by side (z, x, y), as they are seen, without their labels."""
         return side_by_side([self.planes[name].grab_picture() for name in ("z", "x", "y")])

@@ -147,7 +147,8 @@ class VolumeView(QWidget):
         return re.sub(r"[^\w.+-]+", "-", re.sub(r"\.(mrc|map)(\.gz|\.bz2)?$", "", name)).strip("-") or "map"
 
     def _on_menu(self) -> None:
-        there = self.surface.gl is not None and self.surface.gl.drawn(0) is not None
+        surface = self.surface
+        there = surface.gl is not None and surface.volume is not None and surface.gl.drawn(0) is not None
         for action in self._surface_actions:
             action.setEnabled(there)
 
@@ -156,18 +157,25 @@ class VolumeView(QWidget):
             return None
         volume = self.surface.volume or self.volumes.main
         words = f"surface at {self.surface.sigma:.3g} σ (level {self.surface.level:.4g})"
-        labels = tuple(text for text in (volume.provenance, words) if text)
         return Exportable(
             name=f"{self._stem}_surface",
             picture=lambda: self.surface.grab_with_bar() or self.slices.grab_all(),
-            labels=labels,
+            labels=(*self.surface.labels(), words),
+            strip=True,
             source=volume.path,
         )
 
     def _three_pictures(self) -> Exportable | None:
         if self.slices.shown is None:
             return None
-        return Exportable(name=f"{self._stem}_sections", picture=self.slices.grab_all, source=self.slices.shown.path)
+        return Exportable(
+            name=f"{self._stem}_sections",
+            picture=self.slices.grab_all,
+            ratio=self.slices.planes["z"].canvas.ratio,
+            labels=self.slices.labels(),
+            strip=True,
+            source=self.slices.shown.path,
+        )
 
     def ask_movie(self) -> None:
         """Ask for number and folder, then turn the surface once and write the pictures."""

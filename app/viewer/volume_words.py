@@ -15,9 +15,20 @@ _MARGIN = 8  # pixels between pictures
 
 def caption(volume: Volume, name: str, mode: str, look: str) -> str:
     """What a picture is when it is more than a section of the map itself; `look`: a filter for looking."""
+    return ", ".join(labels_of(volume, name, mode, look))
+
+
+def labels_of(volume: Volume, name: str, mode: str, look: str) -> tuple[str, ...]:
+    """The same, part by part: each is a label of a picture that is saved."""
     kind = KINDS[volume.kind] if volume.kind != "map" else ""
     how = {"sum": f"sum along {name}", "max": f"maximum along {name}"}.get(mode, "")
-    return ", ".join(part for part in (kind, how, volume.provenance, look) if part)
+    return tuple(part for part in (kind, how, volume.provenance, look) if part)
+
+
+def named_labels(volumes: Sequence[Volume]) -> tuple[str, ...]:
+    """How each map was made; with its name, where several are shown, so that no label is taken for another's."""
+    named = len(volumes) > 1 or any(v.kind != "map" for v in volumes)
+    return tuple(f"{KINDS[v.kind]}: {v.provenance}" if named else v.provenance for v in volumes if v.provenance)
 
 
 def flat_words(volume: Volume, name: str, picture: Pyramid, at: tuple[int, int]) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from core.errors import InputError, ParamError
 from core.jobs.base import JobContext
 from core.jobs.lock import exclusive
-from core.jobs.reconstruct_sums import COUNTED, accumulate
+from core.jobs.reconstruct_sums import accumulate, counting_share
 from core.params import Params, ui
 
 if TYPE_CHECKING:
@@ -157,11 +157,13 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         ctx.warn,
     )
     ctx.preview("views", count_views(particles.matrices))
-    statistics = accumulate(params.output, particles, params.symmetry, params.ignore_ctf, ctx)
+    counted = counting_share(len(particles), params.method)
+    rest = 1 - counted
+    statistics = accumulate(params.output, particles, params.symmetry, params.ignore_ctf, counted, ctx)
     box, pixel = particles.box, particles.box_pixel_a
     if any(half.n == 0 for half in statistics.halves):
         raise InputError(f"{params.particles} has particles of one half only.", "Use all particles.", params.particles)
-    ctx.step(COUNTED, 1, "Half maps")
+    ctx.step(counted, 1, "Half maps")
     data = likelihood(statistics.both, device)
     halves = [likelihood(half, device) for half in statistics.halves]
     ball = methods.sphere(box).to(device)
@@ -170,7 +172,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     tight = torch.from_numpy(auto_mask(first, pixel)).to(device)  # noise around the particle hides its fine detail
     power = methods.signal_power(halves[0], halves[1], tight)
     half_maps = [(methods.half_map(half) * ball).cpu().numpy() for half in halves]
-    ctx.step(COUNTED + 0.05, 1, "Resolution")
+    ctx.step(counted + 0.05 * rest, 1, "Resolution")
     mask = _mask(params, first, pixel, ctx)
     share = advice.data_share(data, power).cpu()
     order = len(symmetry_matrices(params.symmetry))
@@ -184,7 +186,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         method, why = "wiener", "the half maps agree on nothing, and a prior would make up a map of its own"
     elif method == "auto":
         method, why = advice.choose(data, power, prior is not None)
-    volume, extra = _make(method, params, ctx, data, power, ball, prior)
+    volume, extra = _make(method, params, ctx, data, power, ball, prior, counted + 0.1 * rest)
     if params.sharpen is not None:
         corrected = torch.from_numpy(fsc.corrected)
         extra["sharpened"] = methods.sharpened(volume, corrected, params.sharpen, pixel)
@@ -196,7 +198,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
             "Look at the stack in the viewer, and extract the particles again.",
             params.particles,
         )
-    ctx.step(0.98, 1, "Writing")
+    ctx.step(1 - 0.02 * rest, 1, "Writing")
     facts: dict[str, Any] = {
         "method": method,
         "why": why,
@@ -261,14 +263,13 @@ def _make(
     power: torch.Tensor,
     ball: torch.Tensor,
     prior: Any,
+    begin: float,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The map, and what else the method gives: `std`, `samples`."""
+    """The map, and what else the method gives: `std`, `samples`. Progress goes on from `begin`."""
     from core.reconstruction import methods, posterior
 
-    begin = COUNTED + 0.1
-
     def told(i: int, count: int, volume: torch.Tensor) -> None:
-        ctx.step(begin + (0.97 - begin) * (i + 1) / count, 1, f"{method}: {i + 1} of {count}")
+        ctx.step(begin + 0.97 * (1 - begin) * (i + 1) / count, 1, f"{method}: {i + 1} of {count}")
         if (i + 1) % max(1, count // 12) == 0:
             ctx.metric("residual", float(data.residual(volume).norm() / data.b.norm()), i + 1)
             _show(ctx, volume.cpu().numpy(), method)

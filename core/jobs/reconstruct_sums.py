@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from core.reconstruction.inputs import ParticleSet
     from core.reconstruction.statistics import Batch, Statistics
 
-COUNTED = 0.6  # share of the job's time
+_MAKING = {"dps": 20_000}  # images that could be counted in the time in which a map is made, roughly
+_MAKING_OTHERS = 2000
 _NOISE_IMAGES = 1000  # that the noise is measured on
 _ENOUGH_IMAGES = 200  # from which on a first map tells the noise behind the particles
 _BYTES = 48  # of memory for every voxel of the kernel's box
@@ -25,8 +26,18 @@ _SAVE_SECONDS = 30.0
 _SAVE_EVERY = 20_000  # images between two savings of the statistics
 
 
-def accumulate(output: Path, particles: ParticleSet, symmetry: str, ignore_ctf: bool, ctx: JobContext) -> Statistics:
-    """Statistics of all particles; what an earlier run of the same particles has counted is taken up."""
+def counting_share(n: int, method: str) -> float:
+    """Which part of the job's time the sums over n particles take, 0 ... 1: the time left is told by it."""
+    return n / (n + _MAKING.get(method, _MAKING_OTHERS))
+
+
+def accumulate(
+    output: Path, particles: ParticleSet, symmetry: str, ignore_ctf: bool, counted: float, ctx: JobContext
+) -> Statistics:
+    """Statistics of all particles; what an earlier run of the same particles has counted is taken up.
+
+    `counted` is the job's progress at the end (`counting_share`).
+    """
     import numpy as np
 
     from core.physics.rotations import symmetry_matrices
@@ -37,12 +48,14 @@ def accumulate(output: Path, particles: ParticleSet, symmetry: str, ignore_ctf: 
     path = output / outputs.STATISTICS
     key = f"{particles.key()} {symmetry.upper()} {ignore_ctf}"
     statistics = st.load(path, key)
+    n, sample = len(particles), 3 * min(len(particles), _NOISE_IMAGES)  # images read for the noise: three times
+    begin = counted * sample / max(1, n + sample)
     if statistics is None:
-        statistics = st.empty(particles.box, particles.box_pixel_a, _noise(particles, ctx))
+        statistics = st.empty(particles.box, particles.box_pixel_a, _noise(particles, begin, ctx))
     turns = symmetry_matrices(symmetry)
     saved, since = statistics.done, time.monotonic()
     for batch in particles.batches(statistics.done):
-        ctx.step(0.1 + (COUNTED - 0.1) * statistics.done / len(particles), 1, f"{statistics.done} particles read")
+        ctx.step(begin + (counted - begin) * statistics.done / n, 1, f"{statistics.done} particles read")
         st.add(statistics, batch, np.asarray(turns))
         if statistics.done - saved >= _SAVE_EVERY or time.monotonic() - since > _SAVE_SECONDS:
             st.save(statistics, path, key)
@@ -64,8 +77,8 @@ def _check_memory(particles: ParticleSet) -> None:
         )
 
 
-def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
-    """Noise power: from corners, then from what a first map of some images leaves of them."""
+def _noise(particles: ParticleSet, end: float, ctx: JobContext) -> np.ndarray:
+    """Noise power: from corners, then from what a first map of some images leaves of them. Progress 0 ... `end`."""
     import numpy as np
 
     from core.reconstruction import methods
@@ -75,16 +88,18 @@ def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
     step = max(1, len(particles) // _NOISE_IMAGES)
     rows = particles.order[::step][:_NOISE_IMAGES]
 
-    def some(message: str, first: float) -> Iterator[Batch]:
-        for i, batch in enumerate(particles.batches(rows=rows)):
-            ctx.step(first + 0.03 * i * len(batch) / len(rows), 1, message)
+    def some(message: str, turn: int) -> Iterator[Batch]:
+        done = 0
+        for batch in particles.batches(rows=rows):
+            ctx.step(end / 3 * (turn + done / len(rows)), 1, message)
+            done += len(batch.half)
             yield batch
 
-    power = st.corner_noise(some("Noise of the corners", 0.01), particles.box, particles.groups)
+    power = st.corner_noise(some("Noise of the corners", 0), particles.box, particles.groups)
     if len(rows) < _ENOUGH_IMAGES:  # what a map of few images leaves of them is no noise
         return power
     first = st.empty(particles.box, particles.box_pixel_a, power)
-    for batch in some("A first map", 0.04):
+    for batch in some("A first map", 1):
         st.add(first, batch, np.eye(3)[None])
     if min(half.n for half in first.halves) < 2:
         return power
@@ -92,4 +107,4 @@ def _noise(particles: ParticleSet, ctx: JobContext) -> np.ndarray:
     ball = methods.sphere(particles.box)
     signal = methods.signal_power(halves[0], halves[1], ball)
     volume = (methods.wiener(likelihood(first.both), signal) * ball).numpy()
-    return st.residual_noise(some("Noise of the images", 0.07), volume, particles.groups)
+    return st.residual_noise(some("Noise of the images", 2), volume, particles.groups)

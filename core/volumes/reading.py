@@ -23,6 +23,9 @@ from core.volumes.volume import Volume, kind_of_name, size_text
 LARGE_BYTES = 512 << 20  # of float32: from here on the user is asked whether means will do
 _MEMORY_SHARE = 0.8
 _PRIOR = "prior"  # word of a label in the header that must stay written on the map
+_OURS = "vitreous "  # begins our labels
+_FOURIER = "fourier space"  # first words of a label: the values are no density
+_NO_MAP = (_FOURIER, "standard deviation", "mask of")  # first words of labels of what is no map
 
 Progress = Callable[[int, int], None]
 
@@ -81,10 +84,12 @@ def read_map(
 ) -> Volume:
     """The map as float32, finite; `halved`: means of 2 × 2 × 2 voxels, read two sections at a time.
 
+    What its header calls "Fourier space" becomes of kind `fourier`, whatever `kind` says: it has no surface.
     `InputError` for a file that is cut short or damaged, `ResourceError` when it does not fit into memory.
     """
     path = Path(path)
     info = look_at(path)
+    kind = "fourier" if _labelled(info, _FOURIER) else kind or kind_of_name(path.name)
     nz, ny, nx = info.header.shape
     _check(info, halved)
     scale = 2 if halved else 1
@@ -110,16 +115,25 @@ def read_map(
         np.ascontiguousarray(values.transpose(info.order)),
         None if pixel is None else pixel * scale,
         path.name,
-        _provenance(info),
-        kind=kind or kind_of_name(path.name),
+        _provenance(info, kind),
+        kind=kind,
         path=path,
         notes=tuple(notes),
     )
 
 
-def _provenance(info: MapInfo) -> str:
-    """The label of a header that says that a learned prior took part in the map; empty where none does."""
-    return next((label for label in info.header.labels if _PRIOR in label.lower()), "")
+def _provenance(info: MapInfo, kind: str) -> str:
+    """The label of a header that says that a learned prior took part in the map, or that what is shown as a map is
+    none; empty where no label does."""
+    learned = next((label for label in info.header.labels if _PRIOR in label.lower()), "")
+    return learned or (_labelled(info, *_NO_MAP) if kind in ("map", "other", "fourier") else "")
+
+
+def _labelled(info: MapInfo, *begins: str) -> str:
+    """The first label of our own that begins so; empty without one."""
+    return next(
+        (label for label in info.header.labels if label.lower().startswith(tuple(_OURS + b for b in begins))), ""
+    )
 
 
 def _check(info: MapInfo, halved: bool) -> None:

@@ -23,13 +23,17 @@ KINDS = {
     "std": "Standard deviation",
     "weight": "Data weight",
     "other": "Second map",
+    "fourier": "Data weight (Fourier space)",
+    "mask": "Mask",
 }
 _NAMES = (  # parts of file names, as RELION, CryoSPARC and others write them
     ("half1", ("half1", "half_a", "half-a", "half_map_1", "_half_1")),
     ("half2", ("half2", "half_b", "half-b", "half_map_2", "_half_2")),
     ("std", ("_std", "-std", "sigma", "deviation")),
     ("weight", ("weight",)),
+    ("mask", ("_mask.", "-mask.")),
 )
+_WHOLE_NAMES = {"std": "std", "mask": "mask"}  # as the job reconstruct writes them; half1, half2, weight are above
 BINS = 4096
 MOST_INSIDE, FIRST_SHARE = 0.2, 0.01  # of the voxels, above the first level of a surface
 SAMPLE = 1 << 15  # values that automatic grey levels are read from
@@ -117,8 +121,10 @@ def size_text(shape: Sequence[int]) -> str:
 
 
 def kind_of_name(name: str) -> str:
-    """What a file seems to be, from its name: half1, half2, std, weight or map."""
+    """What a file seems to be, from its name: half1, half2, std, weight, mask or map."""
     low = name.lower()
+    if low.partition(".")[0] in _WHOLE_NAMES:
+        return _WHOLE_NAMES[low.partition(".")[0]]
     return next((kind for kind, parts in _NAMES if any(part in low for part in parts)), "map")
 
 

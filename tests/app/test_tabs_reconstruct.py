@@ -130,6 +130,10 @@ def test_a_map_from_images_with_its_numbers(qtbot, tab, star, tmp_path) -> None:
     main = tab.map.view.volumes.main.values
     np.testing.assert_allclose(pictures["x"], main[:, :, 16].T, atol=1e-6)  # z right, y down, as in the viewer
     assert tab.folder_button.isEnabled()
+    share = tab.map.numbers.values[3]
+    assert share.accessibleName() == "known to ½ Nyquist"
+    assert "that the images know" in share.toolTip()
+    assert tab.progress.expected.isHidden()
 
 
 def test_a_map_with_a_prior_is_labelled_while_it_is_made_and_after(qtbot, tab, star, prior, tmp_path) -> None:
@@ -148,12 +152,15 @@ def test_a_map_with_a_prior_is_labelled_while_it_is_made_and_after(qtbot, tab, s
     assert by["half1"].provenance == "from images alone"
     levels = [value for _, value in tab.progress.noise.points("noise level")]
     assert len(levels) == 6
+    assert "noise in the images is no longer fitted" in tab.progress.expected.text()
+    assert not tab.progress.expected.isHidden()
     assert levels == sorted(levels, reverse=True)
     # another method on the same particles: the label goes, the half maps stay
     run_again = tab.map.outcome
     tab.map.outcome = None
     run(qtbot, tab, star, tmp_path / "out2", method="wiener")
     assert not tab.map.view.provenance.text()
+    assert tab.progress.expected.isHidden()
     np.testing.assert_array_equal(tab.map.outcome.volumes.volumes[1].values, run_again.volumes.volumes[1].values)
 
 

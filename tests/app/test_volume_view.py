@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QFont, QImage, QPainter, QQuaternion, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from volumes import ball, volume, write_map
 
-from app.viewer import renderer
+from app.viewer import export, renderer
+from app.viewer.caption_strip import LEAST_PX, caption_strip, with_strip
+from app.viewer.decorations import device_font, draw_caption
+from app.viewer.export_dialog import ExportDialog
 from app.viewer.surface_builder import Prepared, SurfaceBuilder, Wish
+from app.viewer.turntable import TurnTable
 from app.viewer.volume_view import VolumeView
 from app.widgets.fsc_plot import FscPlot, crossing_words
 from core.errors import AppError, InputError
 from core.volumes import chimerax
+from core.volumes.slices import pyramid_of
 from core.volumes.volume import Volume
 
 LEFT = Qt.MouseButton.LeftButton
@@ -332,3 +337,157 @@ def test_scripts_go_elsewhere_when_the_folder_of_the_map_is_closed(view, tmp_pat
 
     monkeypatch.setattr(chimerax, "write_text", closed)
     assert view.write_chimerax() == elsewhere / "ball_view.cxc"
+
+
+# -- labels of pictures that leave the window --------------------------------------------------------------
+
+PRIOR = "POSTERIOR MEAN: images + LEARNED PRIOR, resolution not from this map"
+
+
+def part(image: QImage, left: int, top: int, width: int, height: int) -> QImage:
+    return image.convertToFormat(QImage.Format.Format_RGB32).copy(left, top, width, height)
+
+
+def written(exportable, options, path: Path) -> QImage:
+    """The picture that is saved, and its label in the texts of the file."""
+    picture = exportable.picture() if not options.whole else None
+    export.save(exportable, options, path, picture, QFont(QApplication.font()), lambda _done, _total: None)
+    image = QImage(str(path))
+    assert PRIOR in image.text("Description")
+    return image
+
+
+@pytest.mark.parametrize("width", [32, 120, 400])
+def test_a_strip_holds_all_of_a_label_in_letters_that_can_be_read(qapp, width):
+    strip = caption_strip([PRIOR], width, QApplication.font())
+    assert strip.width() >= width
+    one_word = caption_strip(["POSTERIOR"], strip.width(), QApplication.font())
+    assert caption_strip([PRIOR.rpartition(" ")[0]], width, QApplication.font()) != strip  # its last word is there
+    assert one_word.height() >= LEAST_PX
+    white = np.array(strip.constBits(), np.uint8).reshape(strip.height(), -1, 4)[..., 0] > 200
+    edge = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
+    assert edge.all()  # no letter is cut by the edge
+    assert not white.all()
+    picture = QImage(width, 20, QImage.Format.Format_RGB32)
+    picture.fill(0xFF123456)
+    whole = with_strip(picture, [PRIOR], QApplication.font())
+    assert part(whole, 0, 0, width, 20) == picture
+    assert whole.height() == 20 + strip.height()
+    assert with_strip(picture, [""], QApplication.font()) == picture
+
+
+def test_the_label_leaves_the_window_whole_with_every_picture(view, tmp_path):
+    view.resize(500, 420)
+    view.set_maps(numbered(provenance=PRIOR))
+    for make in (view.slices._exportable, view._three_pictures):
+        exportable = make()
+        seen = exportable.picture()
+        strip = caption_strip([PRIOR], seen.width(), QApplication.font(), exportable.ratio)
+        image = written(exportable, export.ExportOptions(), tmp_path / "seen.png")
+        assert image.height() == seen.height() + strip.height()
+        assert part(image, 0, seen.height(), strip.width(), strip.height()) == strip
+        assert "learned-prior" in export.default_name(exportable, export.ExportOptions())
+    view.slices.saving.copy()
+    copied = QApplication.clipboard().image()
+    seen = view.slices._exportable().picture()
+    strip = caption_strip([PRIOR], seen.width(), QApplication.font())
+    assert part(copied, 0, seen.height(), strip.width(), strip.height()) == strip
+    assert all(PRIOR in plane.scene.caption for plane in view.slices.planes.values())  # still on the screen
+
+
+def test_a_caption_over_a_picture_is_wrapped_and_not_cut(qapp):
+    image = QImage(300, 200, QImage.Format.Format_RGB32)
+    painter, font = QPainter(image), device_font(QApplication.font(), 1.0)
+    try:
+        one = draw_caption(painter, PRIOR, QPointF(10, 10), font, 1.0)
+        wrapped = draw_caption(painter, PRIOR, QPointF(10, 10), font, 1.0, 200)
+        short = draw_caption(painter, "sum", QPointF(10, 10), font, 1.0, 200)
+    finally:
+        painter.end()
+    assert one.width() > 300
+    assert wrapped.right() <= 211
+    assert wrapped.height() > 2 * short.height()
+
+
+def test_a_picture_carries_the_label_of_its_own_map_alone(view):
+    view.set_maps(numbered(), [numbered(kind="other", title="dps.mrc", provenance=PRIOR)])
+    assert view._three_pictures().labels == view.slices._exportable().labels == ()
+    view.slices.what.setCurrentIndex(1)
+    assert view._three_pictures().labels == view.slices._exportable().labels == ("Second map", PRIOR)
+    assert "learned-prior" in export.default_name(view._three_pictures(), export.ExportOptions())
+
+
+def test_the_whole_section_has_its_label_below_and_no_bar_over_a_small_map(view, qtbot, tmp_path):
+    view.set_maps(numbered(provenance=PRIOR))
+    exportable = view.slices._exportable()
+    memory = {"whole": True, "scale_bar": True}
+    dialog = ExportDialog(exportable, tmp_path, memory, view)
+    qtbot.addWidget(dialog)
+    assert not dialog.scale_bar.isChecked()  # it would cover the map
+    assert "strip below" in dialog.note.text()
+    image = written(exportable, dialog.options(), tmp_path / "whole.png")
+    plain = export.Exportable("n", pyramid=exportable.pyramid, look=exportable.look, pixel_size_a=2.0)
+    export.save(
+        plain, export.ExportOptions(True, scale_bar=False), tmp_path / "plain.png", None, QFont(), lambda *_: None
+    )
+    strip = caption_strip([PRIOR], 28, QApplication.font())
+    assert part(image, 0, 0, 28, 24) == part(QImage(str(tmp_path / "plain.png")), 0, 0, 28, 24)
+    assert (image.width(), image.height()) == (strip.width(), 24 + strip.height())
+    assert part(image, 0, 24, strip.width(), strip.height()) == strip
+    large = ExportDialog(
+        export.Exportable("l", pyramid=large_picture(), pixel_size_a=2.0), tmp_path, {"whole": True}, view
+    )
+    qtbot.addWidget(large)
+    assert large.scale_bar.isChecked()
+
+
+def large_picture():
+    return pyramid_of(np.zeros((400, 600), np.float32), volume(16), (0.0, 1.0))
+
+
+def test_the_surface_names_the_provenance_of_every_map_in_it(view, monkeypatch):
+    monkeypatch.setattr(renderer, "_current", renderer.Choice("gl", works=True))
+    view.surface._broken = ""
+    monkeypatch.setattr(view.surface, "_load", lambda: None)
+    view.set_maps(volume(16), [volume(16, kind="other", title="dps.mrc", provenance=PRIOR)])
+    assert view.surface.provenance.isHidden()
+    controls = view.surface.controls
+    controls.what.setCurrentIndex(1)
+    controls.what.activated.emit(1)
+    assert view.surface.provenance.text() == f"Second map: {PRIOR}"
+    assert view.surface.provenance.isVisible()
+    controls.what.setCurrentIndex(0)
+    controls.what.activated.emit(0)
+    assert view.surface.provenance.isHidden()
+    controls.second.setCurrentIndex(2)
+    controls.second.activated.emit(2)
+    assert view.surface.provenance.text() == f"Second map: {PRIOR}"
+    view.set_maps(volume(16, provenance=PRIOR))
+    assert view.surface.provenance.text() == PRIOR
+
+
+def test_every_picture_of_a_movie_has_the_label(qtbot, qapp, tmp_path):
+    class Turned:
+        rotation = QQuaternion()
+
+        def setCameraParams(self, rotation):
+            self.rotation = rotation
+
+    class Surface:
+        gl = Turned()
+
+        def grab_with_bar(self):
+            image = QImage(160, 40, QImage.Format.Format_RGB32)
+            image.fill(0xFF123456)
+            return image
+
+        def labels(self):
+            return (PRIOR,)
+
+    table = TurnTable(Surface())
+    with qtbot.waitSignal(table.done):
+        table.start(tmp_path, "m", 3)
+    strip = caption_strip([PRIOR], 160, QApplication.font())
+    for number in range(3):
+        frame = QImage(str(tmp_path / f"m_{number:03d}.png"))
+        assert part(frame, 0, 40, 160, strip.height()) == strip

@@ -12,6 +12,7 @@ from volumes import ball, write_map
 from app import volume_window
 from app.volume_window import NOTHING, VolumeWindow
 from core.io.mrc import write_mrc
+from core.reconstruction.outputs import write_map as reconstruct_map
 from core.volumes import reading
 
 WAIT = 20_000
@@ -185,3 +186,55 @@ def test_files_opened_from_the_menu_are_sorted_out_too(window, qtbot, maps, monk
     qtbot.waitUntil(lambda: kinds(found) == ["map"], timeout=WAIT)
     assert window.home.files.files == []
     found.close()
+
+
+LABELS = {
+    "map": "POSTERIOR MEAN: images + LEARNED PRIOR, resolution not from this map",
+    "std": "standard deviation of the samples",
+    "weight": "Fourier space: share of the data",
+    "mask": "mask of the resolution",
+    "half1": "half map from images only: Wiener filter",
+    "half2": "half map from images only: Wiener filter",
+}
+
+
+@pytest.fixture
+def reconstruction(tmp_path):
+    """The maps of a folder of the job reconstruct."""
+    for name, words in LABELS.items():
+        reconstruct_map(tmp_path, f"{name}.mrc", ball(24), 2.0, words)
+    return tmp_path
+
+
+def test_all_maps_of_a_reconstruction_find_their_places(window_of_maps, qtbot, reconstruction, told):
+    drop(window_of_maps, sorted(reconstruction.glob("*.mrc"), reverse=True))
+    qtbot.waitUntil(lambda: len(kinds(window_of_maps)) == 6, timeout=WAIT)
+    found = {v.path.name: v.kind for v in window_of_maps.view.volumes.volumes}
+    assert found == {f"{name}.mrc": "fourier" if name == "weight" else name for name in LABELS}
+    assert window_of_maps.view.volumes.main.path.name == "map.mrc"
+    assert window_of_maps.view.provenance.text() == f"Vitreous {LABELS['map']}"
+    colours = window_of_maps.view.surface.controls.colour
+    offered = [colours.itemData(k) for k in range(colours.count())]
+    assert [v.kind for v in offered if v is not None] == ["std"]  # Fourier space has no place on a surface
+    window_of_maps.view.slices.what.setCurrentIndex(
+        [v.kind for v in window_of_maps.view.volumes.volumes].index("fourier")
+    )
+    assert LABELS["weight"] in window_of_maps.view.slices.planes["z"].scene.caption
+    assert not told
+
+
+@pytest.mark.parametrize("name", ["std", "weight", "mask"])
+def test_what_is_no_map_says_so_when_it_is_opened_alone(window_of_maps, qtbot, maps, reconstruction, name):
+    window_of_maps.open_map(maps / "small.mrc")  # of another box: it goes
+    window_of_maps.open_map(reconstruction / f"{name}.mrc")
+    qtbot.waitUntil(lambda: window_of_maps.windowTitle() == f"{name}.mrc", timeout=WAIT)
+    assert window_of_maps.view.provenance.text() == f"Vitreous {LABELS[name]}"
+    assert (window_of_maps.view.surface.volume is None) == (name == "weight")
+
+
+def test_maps_without_a_place_are_told(window_of_maps, qtbot, maps, told):
+    for name in ("a.mrc", "b.mrc", "c.mrc"):
+        write_map(maps / name, ball(24))
+    drop(window_of_maps, [maps / "a.mrc", maps / "b.mrc", maps / "c.mrc"])
+    qtbot.waitUntil(lambda: kinds(window_of_maps) == ["map", "other"], timeout=WAIT)
+    assert "left out: c.mrc" in told[0].message

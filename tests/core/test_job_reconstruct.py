@@ -11,6 +11,7 @@ import torch
 
 from core.io.mrc import open_mrc, read_header, write_mrc
 from core.jobs.base import JobContext
+from core.jobs.reconstruct_sums import counting_share
 from core.metrics.fsc import auto_mask, coverage_of, directional_fsc, half_map_fsc, randomise_phases
 from core.reconstruction import advice, methods, posterior, shells, statistics
 from core.reconstruction import outputs as out
@@ -78,6 +79,21 @@ def test_with_a_prior_the_map_is_labelled_and_its_resolution_is_still_of_the_ima
     np.testing.assert_allclose(np.array(open_mrc(tmp_path / "dps/std.mrc")), np.std(samples, axis=0, ddof=1), atol=1e-5)
     truth = np.array(open_mrc(simulated / "truth.mrc"))
     assert against(truth, np.mean(samples, axis=0)) > 0.95
+
+
+def test_progress_follows_what_takes_time(tmp_path, run_job, simulated, monkeypatch):
+    told = []
+    monkeypatch.setattr(JobContext, "step", lambda _self, done, total, message="": told.append((done / total, message)))
+    end = reconstruct(run_job, simulated, tmp_path / "dps", method="dps", chains=2, levels=6)
+    assert end["exit_code"] == 0, end
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    at = {message: share for share, message in reversed(told)}  # first of each
+    assert at["Half maps"] < 0.05  # 300 images are counted soon, the sampler works long
+    assert at["dps: 6 of 6"] - at["dps: 1 of 6"] > 0.6
+    assert counting_share(300, "wiener") < counting_share(50_000, "wiener")
+    assert counting_share(1_000_000, "dps") > 0.9
 
 
 def test_statistics_are_counted_once(tmp_path, run_job, simulated, monkeypatch):

@@ -130,6 +130,12 @@ def test_companions_must_have_the_same_box() -> None:
         ("map_std.mrc", "std"),
         ("data_weight.mrc", "weight"),
         ("betaGal.mrc", "map"),
+        ("std.mrc", "std"),
+        ("weight.mrc", "weight"),
+        ("mask.mrc", "mask"),
+        ("half1.mrc", "half1"),
+        ("half2.mrc.gz", "half2"),
+        ("postprocess_masked.mrc", "map"),
     ],
 )
 def test_kinds_are_guessed_from_names(name: str, kind: str) -> None:
