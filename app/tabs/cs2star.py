@@ -75,6 +75,7 @@ class Cs2StarTab(JobTab):
         self.looker = Looker(self)
         self.preview = PreviewPane(lambda text: in_words(text, self.form.model))
         self.files, self.plots = FilesPane(), PlotsPane()
+        self.files.chooser.currentIndexChanged.connect(lambda _: self._show_next())
         self.pages = QTabWidget()
         self.pages.setObjectName("pages")
         self.pages.setDocumentMode(True)
@@ -158,8 +159,19 @@ class Cs2StarTab(JobTab):
         names = [Path(str(job.get("source", ""))).parent.name for job in jobs]
         self.files.set_jobs(jobs, names)
         self.plots.set_jobs(names)
+        self._show_next()
         if self.pages.currentWidget() is self.preview:
             self.pages.setCurrentWidget(self.files)
+
+    def judge(self, result: Mapping[str, Any]) -> str:
+        jobs = result.get("jobs") or []
+        told = {str(job["why_not"]): Path(str(job.get("source", ""))).parent.name for job in jobs if job.get("why_not")}
+        return "\n".join(why if len(jobs) == 1 else f"{name}: {why}" for why, name in told.items())
+
+    def _show_next(self) -> None:
+        """The next step is offered for particles that it can use."""
+        if self.result and not self._offered:
+            self.banner.next.setVisible(not self.files.why_not)
 
     def summary(self, result: Mapping[str, Any]) -> str:
         jobs = result.get("jobs") or []

@@ -76,6 +76,7 @@ class FilesPane(QWidget):
         job = self._jobs[at] if 0 <= at < len(self._jobs) else {}
         files = job.get("files") or [""]
         self.star = str(files[0])  # particles_relion.star of this job
+        self.why_not = str(job.get("why_not", ""))  # these particles cannot be reconstructed; empty when they can
         self.report.setPlainText(str(job.get("report", "")))
         self.folder.setText(str(Path(files[0]).parent) if files[0] else "")
         self.open_button.setEnabled(bool(files[0]))

@@ -32,6 +32,12 @@ _MIRRORED = (
     "inverted, and shifts, Euler angles, defocus angles, beam tilt and magnification are those of the mirrored images "
     "(the same map, seen from behind). Extract the particles again."
 )
+# what a reconstruction needs, in words
+_RECONSTRUCTED = {
+    "poses": ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"),
+    "images": ("rlnImageName",),
+    "CTF": ("rlnDefocusU", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"),
+}
 _MIRRORED_INVERT = "the same, with rlnCoordinateY = NY - Y: positions as CryoSPARC's own micrographs have them."
 
 
@@ -82,6 +88,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def why_not_reconstructed(tables: Tables, mirrored: bool) -> str:
+    """Why these particles cannot be reconstructed as they are; empty when they can."""
+    columns = {*tables.optics, *tables.particles}
+    lacking = {what: [name for name in names if name not in columns] for what, names in _RECONSTRUCTED.items()}
+    if mirrored and lacking["images"]:
+        return "Reconstruct cannot use them yet: extract the particles from your micrographs first (no rlnImageName)."
+    told = [f"{what} ({', '.join(names)})" for what, names in lacking.items() if names]
+    return f"Reconstruct cannot use them: there are no {', no '.join(told)}." if told else ""
 
 
 def summary(folder: Path, tables: Tables, files: Sequence[str]) -> str:

@@ -43,10 +43,13 @@ COLUMNS = [
     ("location/micrograph_shape", "<u4", 2),
 ]
 
+LENS = {"ctf/accel_kv": 300, "ctf/cs_mm": 2.7, "ctf/amp_contrast": 0.1}
 
-def dataset(path: Path, n: int = 40, without: tuple[str, ...] = ()) -> Path:
+
+def dataset(path: Path, n: int = 40, without: tuple[str, ...] = (), lens: bool = False) -> Path:
     """Particles at y = 1000 px from CryoSPARC's edge of micrographs 4000 px high."""
-    rows = np.zeros(n, [entry for entry in COLUMNS if not entry[0].startswith(without or ("-",))])
+    columns = [*COLUMNS, *((name, "<f4") for name in LENS if lens)]
+    rows = np.zeros(n, [entry for entry in columns if not entry[0].startswith(without or ("-",))])
     values = {
         "uid": np.arange(n) + 10**15,
         "alignments3D/pose": np.random.default_rng(2).normal(size=(n, 3)),
@@ -58,6 +61,7 @@ def dataset(path: Path, n: int = 40, without: tuple[str, ...] = ()) -> Path:
         "location/micrograph_path": b"J3/a.mrc",
         "location/center_y_frac": 0.25,
         "location/micrograph_shape": (4000, 5000),
+        **LENS,
     }
     for name in rows.dtype.names or ():
         rows[name] = values.get(name, 0)
@@ -305,7 +309,7 @@ def test_particles_without_alignment_or_ctf_say_why_there_is_no_plot(qtbot, tab,
 
 def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
     library().ask()
-    dataset(tmp_path / "J26" / "J26_particles.cs", 7)
+    dataset(tmp_path / "J26" / "J26_particles.cs", 7, lens=True)
     looked(qtbot, tab, project=str(job), jobs=3)
     assert tab.preview.counts.text().startswith(
         "This is J24, the first of 2 jobs: J24, J26. Not there: J25.\n40 particles."
@@ -314,7 +318,10 @@ def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
     assert tab.banner.text.text() == "47 particles of 2 jobs written to the folders class1, class3."
     names = [tab.files.chooser.itemText(i) for i in range(tab.files.chooser.count())]
     assert names == ["J24", "J26"]
+    assert not tab.banner.next.isVisible()  # J24 has no voltage
+    assert tab.banner.hint.text().startswith("J24: Reconstruct cannot use them: there are no CTF (rlnVoltage, ")
     tab.files.chooser.setCurrentIndex(1)
+    assert tab.banner.next.isVisible()
     assert "7 particles read" in tab.files.report.toPlainText()
     with qtbot.waitSignal(tab.session.handed_over) as handed:
         qtbot.mouseClick(tab.banner.next, LEFT)
@@ -430,7 +437,8 @@ def test_drops_on_the_window(qtbot, window, job, micrographs, tmp_path) -> None:
 
 def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_path) -> None:
     tab = window.show_tab("cs2star")
-    run(qtbot, tab, tmp_path / "out", project=str(job))
+    run(qtbot, tab, tmp_path / "out", project=str(dataset(tmp_path / "whole.cs", lens=True)))
+    assert tab.banner.next.isVisible()
     assert tab.banner.next.text() == "Use particles in Reconstruct →"
     qtbot.mouseClick(tab.banner.next, LEFT)
     assert TABS[window.rooms.currentIndex()] == "reconstruct"
@@ -445,6 +453,24 @@ def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_pat
     qtbot.addWidget(again)
     assert again.particles.form.raw("particles") == str(star)
     again.close_tab()
+
+
+@pytest.mark.parametrize(
+    ("without", "values", "told"),
+    [
+        ((), {"micrographs_are": "motioncor"}, "extract the particles from your micrographs first"),
+        (("alignments3D", "ctf", "blob"), {}, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), no images (rlnIm"),
+        (("alignments3D",), {"relion": "3.0"}, "there are no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)."),
+        (("ctf",), {}, "there are no CTF (rlnDefocusU"),
+    ],
+)
+def test_particles_that_reconstruct_cannot_use_are_not_offered(qtbot, tab, tmp_path, without, values, told) -> None:
+    source = dataset(tmp_path / "some.cs", without=without, lens="ctf" not in without)
+    run(qtbot, tab, tmp_path / "out", project=str(source), **values)
+    assert not tab.banner.next.isVisible()
+    assert told in tab.banner.hint.text()
+    assert not tab.result["reconstructable"]
+    assert told in tab.result["why_not"]
 
 
 def test_a_run_is_shown_again_in_its_tab(qtbot, window, job, tmp_path) -> None:
