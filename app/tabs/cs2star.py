@@ -165,8 +165,8 @@ class Cs2StarTab(JobTab):
 
     def judge(self, result: Mapping[str, Any]) -> str:
         jobs = result.get("jobs") or []
-        told = {str(job["why_not"]): Path(str(job.get("source", ""))).parent.name for job in jobs if job.get("why_not")}
-        return "\n".join(why if len(jobs) == 1 else f"{name}: {why}" for why, name in told.items())
+        told = [(Path(str(job.get("source", ""))).parent.name, job["why_not"]) for job in jobs if job.get("why_not")]
+        return "\n".join(why if len(jobs) == 1 else f"{name}: {why}" for name, why in told)
 
     def _show_next(self) -> None:
         """The next step is offered for particles that it can use."""

@@ -94,10 +94,10 @@ def why_not_reconstructed(tables: Tables, mirrored: bool) -> str:
     """Why these particles cannot be reconstructed as they are; empty when they can."""
     columns = {*tables.optics, *tables.particles}
     lacking = {what: [name for name in names if name not in columns] for what, names in _RECONSTRUCTED.items()}
-    if mirrored and lacking["images"]:
+    if mirrored and [what for what, names in lacking.items() if names] == ["images"]:
         return "Reconstruct cannot use them yet: extract the particles from your micrographs first (no rlnImageName)."
     told = [f"{what} ({', '.join(names)})" for what, names in lacking.items() if names]
-    return f"Reconstruct cannot use them: there are no {', no '.join(told)}." if told else ""
+    return f"Reconstruct cannot use them: no {', no '.join(told)}." if told else ""
 
 
 def summary(folder: Path, tables: Tables, files: Sequence[str]) -> str:

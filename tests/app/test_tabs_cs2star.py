@@ -319,7 +319,7 @@ def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
     names = [tab.files.chooser.itemText(i) for i in range(tab.files.chooser.count())]
     assert names == ["J24", "J26"]
     assert not tab.banner.next.isVisible()  # J24 has no voltage
-    assert tab.banner.hint.text().startswith("J24: Reconstruct cannot use them: there are no CTF (rlnVoltage, ")
+    assert tab.banner.hint.text().startswith("J24: Reconstruct cannot use them: no CTF (rlnVoltage, ")
     tab.files.chooser.setCurrentIndex(1)
     assert tab.banner.next.isVisible()
     assert "7 particles read" in tab.files.report.toPlainText()
@@ -460,8 +460,8 @@ def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_pat
     [
         ((), {"micrographs_are": "motioncor"}, "extract the particles from your micrographs first"),
         (("alignments3D", "ctf", "blob"), {}, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), no images (rlnIm"),
-        (("alignments3D",), {"relion": "3.0"}, "there are no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)."),
-        (("ctf",), {}, "there are no CTF (rlnDefocusU"),
+        (("alignments3D",), {"relion": "3.0"}, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)."),
+        (("ctf",), {}, "no CTF (rlnDefocusU"),
     ],
 )
 def test_particles_that_reconstruct_cannot_use_are_not_offered(qtbot, tab, tmp_path, without, values, told) -> None:
