@@ -23,6 +23,7 @@ from app.widgets.params_form import reasons
 from app.widgets.star_preview import PreviewPane
 from app.widgets.y_pictures import YPicture
 from core.errors import AppError, ParamError
+from workers.job_worker import JobWorker
 
 DATASETS = (".cs", ".csg")
 # fields whose change gives another preview
@@ -100,7 +101,27 @@ class Cs2StarTab(JobTab):
         if key == "micrographs_are":
             self._show_micrographs()
         if key in LOOKED_AT:
+            self._outdate()
             self._look()
+
+    def _outdate(self) -> None:
+        """The form is no longer that of the finished run on show: what that one left is marked as its own."""
+        if not self.result:
+            return
+        self.release()
+        self.run_bar.forget()
+        self.result, self._warnings = {}, []
+        self.banner.hide()
+        self._mark()
+
+    def _mark(self) -> None:
+        for pane in (self.files, self.plots):
+            pane.mark.setText(f"Of the last run: {self.files.source}")
+            pane.mark.setVisible(bool(self.files.source))
+
+    def follow(self, worker: JobWorker) -> None:
+        self._mark()  # until the new run has something to show
+        super().follow(worker)
 
     def _show_micrographs(self) -> None:
         self.micrographs.set_current(str(self.form.raw("micrographs_are")))

@@ -363,6 +363,41 @@ def test_another_dataset_takes_the_banner_of_the_last_away(qtbot, tab, job, tmp_
     assert tab.pages.currentWidget() is tab.preview
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"project": "nothing.cs"},
+        {"passthrough": ["nothing.cs"]},
+        {"micrographs_are": "motioncor"},
+        {"y_value": 4092},
+        {"relion": "3.0"},
+    ],
+)
+def test_what_a_run_left_is_no_longer_offered_for_another_input(qtbot, tab, job, tmp_path, values) -> None:
+    run(qtbot, tab, tmp_path / "out", project=str(job))
+    bar = tab.run_bar
+    assert bar.warnings.isVisible()
+    assert not tab.files.mark.isVisible()
+    tab.form.set_values({"overwrite": True})  # no other particles
+    assert tab.banner.isVisible()
+    tab.form.set_values(values)
+    assert not tab.banner.isVisible()
+    assert (bar.state_label.text(), bar.bar.value()) == ("Not started", 0)
+    assert not bar.warnings.isVisible()
+    assert not bar.open_button.isEnabled()
+    assert bar.run_button.isEnabled()
+    for pane in (tab.files, tab.plots):
+        tab.pages.setCurrentWidget(pane)
+        assert pane.mark.isVisible()
+        assert pane.mark.text() == "Of the last run: J24_001_particles.cs"
+    assert tab.files.report.toPlainText()
+    other = dataset(tmp_path / "b.cs", 3)
+    run(qtbot, tab, tmp_path / "out2", **{"project": str(other), "passthrough": [], "micrographs_are": "cryosparc"})
+    assert "3 particles read" in tab.files.report.toPlainText()
+    assert tab.files.mark.isHidden()
+    assert tab.plots.mark.isHidden()
+
+
 def test_a_job_folder_or_a_file_can_be_chosen(qtbot, tab, job, monkeypatch) -> None:
     box = tab.form.rows["project"].editor
     actions = box.button.menu().actions()
