@@ -209,6 +209,23 @@ def test_nothing_is_said_to_be_read_after_a_failed_run(qtbot, tab, star, tmp_pat
     assert "There is no map" in words(tab)
 
 
+def test_a_result_with_warnings_fits_a_small_screen(qtbot, window, star, tmp_path) -> None:
+    tab = window.show_tab("reconstruct").particles
+    run(qtbot, tab, star, tmp_path / "out", method="positive")
+    tab.banner.show_text("warning", "A map.", "One warning.\nAnother one.\nA third.", next_step="On")
+    tab.earlier.show()
+    window.resize(1280, 720)
+    qtbot.wait(50)
+    assert tab.map.numbers.isVisible()
+    for at in range(tab.pages.count()):
+        tab.pages.setCurrentIndex(at)
+        qtbot.wait(20)
+        least = window.minimumSizeHint()
+        assert least.height() <= 720
+        assert least.width() <= 1280
+        assert window.height() == 720
+
+
 def test_a_folder_with_a_map_is_not_overwritten_unasked(qtbot, tab, star, tmp_path) -> None:
     run(qtbot, tab, star, tmp_path / "out", method="backproject")
     before = (tmp_path / "out" / "map.mrc").read_bytes()
