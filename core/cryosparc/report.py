@@ -12,6 +12,7 @@ from core.cryosparc.find import Chosen
 from core.cryosparc.join import Joined
 from core.cryosparc.tables import Tables
 
+_UPSIDE_DOWN = "--micrographs-are motioncor, in the window “Micrographs in RELION: others, upside-down”"
 _PURPOSE = {
     outputs.PARTICLES: (
         "for RELION, with the same micrographs that CryoSPARC used. rlnCoordinateY counts from the first row of the "
@@ -24,11 +25,11 @@ _PURPOSE = {
     outputs.INVERT: (
         "the same, with rlnCoordinateY = NY - Y: for micrographs that lie upside-down to CryoSPARC's, such as those "
         "of MotionCor or RELION made again from the movies. Only positions are inverted: for poses and defocus "
-        "angles of such micrographs, convert again with --micrographs-are motioncor."
+        f"angles of such micrographs, convert again with {_UPSIDE_DOWN}."
     ),
 }
 _MIRRORED = (
-    "for RELION, with micrographs that lie upside-down to CryoSPARC's (--micrographs-are motioncor): y is not "
+    f"for RELION, with micrographs that lie upside-down to CryoSPARC's ({_UPSIDE_DOWN}): y is not "
     "inverted, and shifts, Euler angles, defocus angles, beam tilt and magnification are those of the mirrored images "
     "(the same map, seen from behind). Extract the particles again."
 )

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from app import theme
 from app.tabs import cs2star_look
+from app.tabs.cs2star import MICROGRAPHS
 from app.tabs.cs2star_result import NO_DEFOCUS, NO_VIEWS
 from app.widgets.metric_plot import library
 from app.widgets.star_preview import meaning
@@ -488,6 +489,15 @@ def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_pat
     qtbot.addWidget(again)
     assert again.particles.form.raw("particles") == str(star)
     again.close_tab()
+
+
+@pytest.mark.parametrize("choice", ["cryosparc", "motioncor"])
+def test_the_report_names_the_choice_by_flag_and_as_in_the_window(qtbot, tab, job, tmp_path, choice) -> None:
+    run(qtbot, tab, tmp_path / "out", project=str(job), micrographs_are=choice)
+    text = " ".join(tab.files.report.toPlainText().split())
+    assert "--micrographs-are motioncor, in the window “Micrographs in RELION: others, upside-down”" in text
+    assert tab.form.rows["micrographs_are"].spec.label == "Micrographs in RELION"
+    assert MICROGRAPHS[1].title.startswith("Others, upside-down")
 
 
 @pytest.mark.parametrize(
