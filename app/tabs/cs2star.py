@@ -23,6 +23,7 @@ from app.widgets.params_form import reasons
 from app.widgets.star_preview import PreviewPane
 from app.widgets.y_pictures import YPicture
 from core.errors import AppError, ParamError
+from workers.job_worker import JobWorker
 
 DATASETS = (".cs", ".csg")
 # fields whose change gives another preview
@@ -75,6 +76,7 @@ class Cs2StarTab(JobTab):
         self.looker = Looker(self)
         self.preview = PreviewPane(lambda text: in_words(text, self.form.model))
         self.files, self.plots = FilesPane(), PlotsPane()
+        self.files.chooser.currentIndexChanged.connect(lambda _: self._show_next())
         self.pages = QTabWidget()
         self.pages.setObjectName("pages")
         self.pages.setDocumentMode(True)
@@ -99,7 +101,27 @@ class Cs2StarTab(JobTab):
         if key == "micrographs_are":
             self._show_micrographs()
         if key in LOOKED_AT:
+            self._outdate()
             self._look()
+
+    def _outdate(self) -> None:
+        """The form is no longer that of the finished run on show: what that one left is marked as its own."""
+        if not self.result:
+            return
+        self.release()
+        self.run_bar.forget()
+        self.result, self._warnings = {}, []
+        self.banner.hide()
+        self._mark()
+
+    def _mark(self) -> None:
+        for pane in (self.files, self.plots):
+            pane.mark.setText(f"Of the last run: {self.files.source}")
+            pane.mark.setVisible(bool(self.files.source))
+
+    def follow(self, worker: JobWorker) -> None:
+        self._mark()  # until the new run has something to show
+        super().follow(worker)
 
     def _show_micrographs(self) -> None:
         self.micrographs.set_current(str(self.form.raw("micrographs_are")))
@@ -158,8 +180,19 @@ class Cs2StarTab(JobTab):
         names = [Path(str(job.get("source", ""))).parent.name for job in jobs]
         self.files.set_jobs(jobs, names)
         self.plots.set_jobs(names)
+        self._show_next()
         if self.pages.currentWidget() is self.preview:
             self.pages.setCurrentWidget(self.files)
+
+    def judge(self, result: Mapping[str, Any]) -> str:
+        jobs = result.get("jobs") or []
+        told = [(Path(str(job.get("source", ""))).parent.name, job["why_not"]) for job in jobs if job.get("why_not")]
+        return "\n".join(why if len(jobs) == 1 else f"{name}: {why}" for name, why in told)
+
+    def _show_next(self) -> None:
+        """The next step is offered for particles that it can use."""
+        if self.result and not self._offered:
+            self.banner.next.setVisible(not self.files.why_not)
 
     def summary(self, result: Mapping[str, Any]) -> str:
         jobs = result.get("jobs") or []

@@ -12,7 +12,7 @@ from PySide6.QtGui import QDesktopServices, QFontDatabase
 from PySide6.QtWidgets import QComboBox, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.widgets.count_plots import DefocusPlot, ViewsPlot
-from app.widgets.labels import ElidedLabel, button, row
+from app.widgets.labels import ElidedLabel, button, label, row
 
 NO_VIEWS = "No viewing directions: these particles have no 3D alignment."
 NO_DEFOCUS = "No defocus: the dataset has no CTF."
@@ -54,10 +54,12 @@ class FilesPane(QWidget):
         self.report.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.report.setPlaceholderText(EMPTY)
         self.report.setAccessibleName("Report of the conversion")
+        self.mark = label("", "warning")
         head = row(self.chooser, self.folder, self.open_button, spacing=8)
         head.setStretch(1, 1)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 10, 0, 0)
+        whole.addWidget(self.mark)
         whole.addLayout(head)
         whole.addWidget(self.report, 1)
         self.clear()
@@ -65,6 +67,8 @@ class FilesPane(QWidget):
     def set_jobs(self, jobs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Show what the result says about each job."""
         self._jobs = jobs
+        self.mark.hide()
+        self.source = Path(str(jobs[0].get("source", ""))).name if jobs else ""
         self.chooser.set_jobs(names)
         self._show(0)
 
@@ -76,6 +80,7 @@ class FilesPane(QWidget):
         job = self._jobs[at] if 0 <= at < len(self._jobs) else {}
         files = job.get("files") or [""]
         self.star = str(files[0])  # particles_relion.star of this job
+        self.why_not = str(job.get("why_not", ""))  # these particles cannot be reconstructed; empty when they can
         self.report.setPlainText(str(job.get("report", "")))
         self.folder.setText(str(Path(files[0]).parent) if files[0] else "")
         self.open_button.setEnabled(bool(files[0]))
@@ -93,6 +98,7 @@ class PlotsPane(QWidget):
         self._views: dict[int, np.ndarray] = {}
         self._defocus: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._finished = False
+        self.mark = label("", "warning")
         self.chooser = JobChooser()
         self.chooser.currentIndexChanged.connect(self._show)
         plots = QSplitter(Qt.Orientation.Horizontal)
@@ -104,6 +110,7 @@ class PlotsPane(QWidget):
         plots.setObjectName("cards")
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 10, 0, 0)
+        whole.addWidget(self.mark)
         whole.addLayout(row(self.chooser, None))
         whole.addWidget(plots, 1)
 
@@ -121,12 +128,14 @@ class PlotsPane(QWidget):
     def set_jobs(self, names: Sequence[str]) -> None:
         """The conversion is done: what has not come will not come."""
         self._finished = True
+        self.mark.hide()
         self.chooser.set_jobs(names)
         self._show(0)
 
     def clear(self) -> None:
         """Nothing has run."""
         self._views, self._defocus, self._finished = {}, {}, False
+        self.mark.hide()
         self.chooser.set_jobs(())
         self._show(0)
 

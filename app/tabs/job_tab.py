@@ -105,6 +105,9 @@ class JobTab(OutputFolder, QWidget):
     def on_result(self, result: dict[str, Any]) -> None:
         """The run is done."""
 
+    def on_no_result(self) -> None:
+        """The run has failed, was stopped or is lost."""
+
     def on_edited(self, key: str) -> None:
         """A field of the form changed."""
 
@@ -298,10 +301,12 @@ class JobTab(OutputFolder, QWidget):
         else:
             text = f"This is a bug: {text}" if bug else text
             self.banner.show_text("failed", text, hint, detail="Details" if bug else "Show log")
+        self.on_no_result()
 
     def _on_stopped(self) -> None:
         hint = "\n".join(("What was finished stays.", *self._shortened(self._warnings)))
         self.banner.show_text("stopped", "Stopped.", hint, detail="Continue this run")
+        self.on_no_result()
 
     def _on_lost(self, tail: str) -> None:
         self.banner.show_text(
@@ -310,6 +315,7 @@ class JobTab(OutputFolder, QWidget):
             f"The end of its log:\n{tail}" if tail else "Its log is empty. Run it again.",
             detail="Continue this run",
         )
+        self.on_no_result()
 
     def _show_detail(self) -> None:
         if self.worker is not None and self.worker.trace:

@@ -17,12 +17,13 @@ from app.tabs.last_run import show_last_run
 from app.tabs.reconstruct_result import METHOD_WORDS, EvidencePane, MapPane, ProgressPane
 from app.viewer.view_toolbar import tool_button
 from app.widgets.choice_cards import Choice, ChoiceCards
-from app.widgets.labels import button, column, row
+from app.widgets.labels import button, column, label, row
 from app.widgets.metric_plot import library
 from core.params import Params
 from core.reconstruction.outputs import MAP
 from core.reconstruction.results import CURVES, Outcome
 from core.reconstruction.shipped import BUNDLED_PATH
+from workers.job_worker import JobWorker
 
 ALONE, LEARNED = "images only", "with learned prior"
 NO_PRIOR = "The shipped prior is not in this installation: choose one under More settings, or train one (train-prior)."
@@ -110,7 +111,11 @@ class ParticlesTab(JobTab):
         self.pages.setCornerWidget(corner)
         self.folder_button.setEnabled(False)
         library().ask()
-        return self.pages
+        self.earlier = label("", "warning")  # whose the pages are while a new run has nothing to show
+        self.earlier.hide()
+        whole = QWidget()
+        whole.setLayout(column(self.earlier, self.pages))
+        return whole
 
     # ---- form --------------------------------------------------------------------------------------------
 
@@ -119,6 +124,7 @@ class ParticlesTab(JobTab):
             return  # remembered paths are put in while the room is built
         if key == "particles":
             self.touched = True
+            self._mark()
             self._suggest_folder()
         if key in ("method", "prior"):
             self._show_methods()
@@ -162,7 +168,21 @@ class ParticlesTab(JobTab):
 
     # ---- the run -----------------------------------------------------------------------------------------
 
+    def follow(self, worker: JobWorker) -> None:
+        self._mark()
+        super().follow(worker)
+
+    def _mark(self) -> None:
+        """The map on show is not of what the form or the banner says."""
+        if self.map.outcome is not None:
+            self.earlier.setText(f"Earlier run: {self.map.outcome.folder.name}")
+            self.earlier.show()
+
+    def on_no_result(self) -> None:
+        self.map.end_wait("There is no map: the run did not come to its end.")
+
     def clear_view(self) -> None:
+        self.earlier.hide()
         self.map.clear("The particles are being read." if self.worker is not None and self.worker.active else "")
         self.evidence.clear()
         self.progress.clear()

@@ -102,6 +102,7 @@ class MapPane(QWidget):
         self._stop = threading.Event()
         self._task: Task | None = None
         self.outcome: Outcome | None = None
+        self._live = False
         self.pixel_size_a: float | None = None
         self.view = VolumeView()
         self.view.said.connect(self.said)
@@ -116,9 +117,14 @@ class MapPane(QWidget):
     def clear(self, message: str = EMPTY) -> None:
         """Show nothing, and say why."""
         self.forget()
-        self.outcome = None
+        self.outcome, self._live = None, False
         self.view.clear(message)
         self._show_facts({})
+
+    def end_wait(self, message: str) -> None:
+        """No map will come: say so, unless there is something to see."""
+        if self.outcome is None and not self._live:
+            self.clear(message)
 
     def forget(self) -> None:
         """Whatever is being read is no longer wanted."""
@@ -131,6 +137,7 @@ class MapPane(QWidget):
         """Three sections (3, L, L), across z, y and x, of a map that is being made."""
         pictures = {"z": slices[0], "y": slices[1], "x": np.ascontiguousarray(slices[2].T)}
         words = METHOD_WORDS.get(method, method)
+        self._live = True
         self.view.set_message("")
         self.view.set_live(pictures, self.pixel_size_a, f"{words}: so far", provenance(method))
 

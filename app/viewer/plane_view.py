@@ -55,6 +55,7 @@ class PlaneView(QWidget):
         self.scene = SingleScene(self.model)
         self.canvas = Canvas(self.scene, self, painter)
         self.canvas.setAccessibleName(f"Section across {plane.name}")
+        self.canvas.setMinimumHeight(self.fontMetrics().height() * 4)  # two of them, one above the other, on a laptop
         self.gestures = Gestures(self.canvas, self.canvas)
         self.gestures.set_scheme(SCHEME)
         self.gestures.set_picking(True)

@@ -141,7 +141,7 @@ class SurfaceGL(GLViewMixin, QWidget):
         self.setCameraParams(fov=FIELD_DEG)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 8)
+        self.setMinimumSize(self.fontMetrics().averageCharWidth() * 16, self.fontMetrics().height() * 4)
         self.setAccessibleName("Surface of the map")
         self._colour_ground()
         self.reset_view()

@@ -170,6 +170,21 @@ class RunBar(QFrame):
         self.worker = None
         self._timer.stop()
 
+    def forget(self) -> None:
+        """Show no run: as before the first one."""
+        self.unfollow()
+        self.output = None
+        self.state_label.setText(WORDS[""])
+        theme.set_state(self.state_label, "role", "heading")
+        self.message.setText("")
+        self.times.setText("")
+        self.set_warnings(0)
+        self.bar.setValue(0)
+        self.log.clear()
+        self.run_button.setEnabled(True)
+        self.stop_button.setEnabled(False)
+        self.open_button.setEnabled(False)
+
     def set_warnings(self, count: int) -> None:
         """How many things the job has warned of; they stay to be found until the next run."""
         self.warnings.setText(f"⚠ {counted(count, 'warning')}")

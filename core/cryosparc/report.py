@@ -12,6 +12,7 @@ from core.cryosparc.find import Chosen
 from core.cryosparc.join import Joined
 from core.cryosparc.tables import Tables
 
+_UPSIDE_DOWN = "--micrographs-are motioncor, in the window “Micrographs in RELION: others, upside-down”"
 _PURPOSE = {
     outputs.PARTICLES: (
         "for RELION, with the same micrographs that CryoSPARC used. rlnCoordinateY counts from the first row of the "
@@ -24,14 +25,20 @@ _PURPOSE = {
     outputs.INVERT: (
         "the same, with rlnCoordinateY = NY - Y: for micrographs that lie upside-down to CryoSPARC's, such as those "
         "of MotionCor or RELION made again from the movies. Only positions are inverted: for poses and defocus "
-        "angles of such micrographs, convert again with --micrographs-are motioncor."
+        f"angles of such micrographs, convert again with {_UPSIDE_DOWN}."
     ),
 }
 _MIRRORED = (
-    "for RELION, with micrographs that lie upside-down to CryoSPARC's (--micrographs-are motioncor): y is not "
+    f"for RELION, with micrographs that lie upside-down to CryoSPARC's ({_UPSIDE_DOWN}): y is not "
     "inverted, and shifts, Euler angles, defocus angles, beam tilt and magnification are those of the mirrored images "
     "(the same map, seen from behind). Extract the particles again."
 )
+# what a reconstruction needs, in words
+_RECONSTRUCTED = {
+    "poses": ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"),
+    "images": ("rlnImageName",),
+    "CTF": ("rlnDefocusU", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"),
+}
 _MIRRORED_INVERT = "the same, with rlnCoordinateY = NY - Y: positions as CryoSPARC's own micrographs have them."
 
 
@@ -82,6 +89,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def why_not_reconstructed(tables: Tables, mirrored: bool) -> str:
+    """Why these particles cannot be reconstructed as they are; empty when they can."""
+    columns = {*tables.optics, *tables.particles}
+    lacking = {what: [name for name in names if name not in columns] for what, names in _RECONSTRUCTED.items()}
+    if mirrored and [what for what, names in lacking.items() if names] == ["images"]:
+        return "Reconstruct cannot use them yet: extract the particles from your micrographs first (no rlnImageName)."
+    told = [f"{what} ({', '.join(names)})" for what, names in lacking.items() if names]
+    return f"Reconstruct cannot use them: no {', no '.join(told)}." if told else ""
 
 
 def summary(folder: Path, tables: Tables, files: Sequence[str]) -> str:

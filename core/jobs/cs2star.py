@@ -116,6 +116,8 @@ def run(params: Cs2StarParams, ctx: JobContext) -> dict[str, Any]:
         "output": str(params.output),
         "star": done[0]["files"][0],
         "particles": sum(one["particles"] for one in done),
+        "reconstructable": any(one["reconstructable"] for one in done),
+        "why_not": next((one["why_not"] for one in done if one["why_not"]), ""),
         "jobs": done,
     }
 
@@ -155,6 +157,7 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         chosen.main.name,
         lambda done, total: part.step(_READING + (1 - _READING) * done / max(total, 1), 1, "Writing"),
     )
+    why_not = report.why_not_reconstructed(tables, mirrored)
     return {
         "summary": report.summary(folder, tables, list(files)),
         "source": str(chosen.main),
@@ -162,6 +165,8 @@ def _convert(params: Cs2StarParams, ctx: JobContext, job: Job, number: int, coun
         "files": [str(path) for path in written],
         "report": text,
         "particles": tables.n,
+        "reconstructable": not why_not,
+        "why_not": why_not,
         "left_out": tables.dropped,
         "not_written": tables.absent,
         "warnings": tables.warnings,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from core.reconstruction.likelihood import Likelihood
     from core.reconstruction.statistics import Statistics
 
+_PRIOR_FITS = 0.05  # a pixel size that differs by less from the prior's is taken for it
+
 
 class ReconstructParams(Params):
     """Reconstruct a map from particles with known poses."""
@@ -114,9 +116,10 @@ class ReconstructParams(Params):
 
 def run(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     """Read, accumulate, reconstruct, measure, write."""
+    from core.physics.rotations import symmetry_matrices
     from core.reconstruction import outputs
 
-    _check_symmetry(params.symmetry)
+    symmetry_matrices(params.symmetry)  # an error now, not after the images
     with exclusive(params.output):
         there = params.output / outputs.MAP
         if there.exists() and not params.overwrite and not ctx.continued:
@@ -126,12 +129,6 @@ def run(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
                 fields=("output", "overwrite"),
             )
         return _reconstruct(params, ctx)
-
-
-def _check_symmetry(name: str) -> None:
-    from core.physics.rotations import symmetry_matrices
-
-    symmetry_matrices(name)
 
 
 def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
@@ -156,13 +153,14 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
         Given(params.poses, params.ctf, params.indices, params.pixel_size),
         ctx.warn,
     )
+    _check_halves(params, particles)
+    _check_mask(params, particles)
+    prior = _prior(params, particles, ctx) if params.method in ("auto", "dps") else None
     ctx.preview("views", count_views(particles.matrices))
     counted = counting_share(len(particles), params.method)
     rest = 1 - counted
     statistics = accumulate(params.output, particles, params.symmetry, params.ignore_ctf, counted, ctx)
     box, pixel = particles.box, particles.box_pixel_a
-    if any(half.n == 0 for half in statistics.halves):
-        raise InputError(f"{params.particles} has particles of one half only.", "Use all particles.", params.particles)
     ctx.step(counted, 1, "Half maps")
     data = likelihood(statistics.both, device)
     halves = [likelihood(half, device) for half in statistics.halves]
@@ -181,14 +179,13 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     if fsc.nothing:
         ctx.warn("The half maps agree on nothing: these images show no structure. What the map shows is noise.")
     method, why = params.method, "as asked"
-    prior = _prior(params, particles, ctx) if method in ("auto", "dps") else None
     if method == "auto" and fsc.nothing:
         method, why = "wiener", "the half maps agree on nothing, and a prior would make up a map of its own"
     elif method == "auto":
         method, why = advice.choose(data, power, prior is not None)
     volume, extra = _make(method, params, ctx, data, power, ball, prior, counted + 0.1 * rest)
     if params.sharpen is not None:
-        corrected = torch.from_numpy(fsc.corrected)
+        corrected = torch.from_numpy(fsc.reported)
         extra["sharpened"] = methods.sharpened(volume, corrected, params.sharpen, pixel)
     directions, along = directional_resolution(half_maps[0] * mask, half_maps[1] * mask, pixel)
     made = volume.cpu().numpy()
@@ -243,16 +240,45 @@ def _prior(params: ReconstructParams, particles: ParticleSet, ctx: JobContext) -
         ctx.warn(f"{missing} Only methods from images alone are chosen from.")
         return None
     prior = priors.load_prior(params.prior or priors.BUNDLED)
-    fits = prior.box == particles.box and abs(prior.pixel_size_a / particles.box_pixel_a - 1) < 0.05
+    fits = prior.box == particles.box and abs(particles.box_pixel_a / prior.pixel_size_a - 1) < _PRIOR_FITS
     if not fits and params.method == "dps":
-        size = particles.pixel_size_a * particles.size
         raise ParamError(
             f"The prior is for a box of {prior.box} at {prior.pixel_size_a:g} Å; this is {particles.box} at "
             f"{particles.box_pixel_a:.3g} Å.",
-            f"Use --box {2 * round(size / prior.pixel_size_a / 2)} if that is {prior.box}, another prior, or positive.",
+            _prior_advice(prior.box, prior.pixel_size_a, particles),
             fields=("box", "prior"),
         )
     return prior if fits else None
+
+
+def _prior_advice(box: int, pixel_a: float, particles: ParticleSet) -> str:
+    """What makes the particles fit a prior, or what else to do: a box changes the voxels, never the width."""
+    width = particles.pixel_size_a * particles.size
+    if box <= particles.size and abs(width / box / pixel_a - 1) < _PRIOR_FITS:
+        return f"Use --box {box}."
+    return (
+        f"The particles are {width:.4g} Å wide in {particles.size} pixels; the prior needs {box * pixel_a:.4g} Å "
+        f"({box} voxels of {pixel_a:g} Å): choose positive, or train a prior for this box with train-prior."
+    )
+
+
+def _check_halves(params: ReconstructParams, particles: ParticleSet) -> None:
+    if len(set(particles.half.tolist())) < 2:
+        raise InputError(f"{params.particles} has particles of one half only.", "Use all particles.", params.particles)
+
+
+def _check_mask(params: ReconstructParams, particles: ParticleSet) -> None:
+    from core.io.mrc_header import read_header
+
+    if params.mask is None:
+        return
+    shape = read_header(params.mask).shape
+    if shape != (particles.box,) * 3:
+        raise InputError(
+            f"{params.mask} has {' x '.join(map(str, shape))} voxels, the map {' x '.join([str(particles.box)] * 3)}.",
+            "Make the mask for this box, or leave it out.",
+            params.mask,
+        )
 
 
 def _make(
@@ -302,12 +328,6 @@ def _mask(params: ReconstructParams, mean: np.ndarray, pixel: float, ctx: JobCon
     if params.mask is None:
         return auto_mask(mean, pixel)
     mask = np.asarray(open_mrc(params.mask), np.float32)
-    if mask.shape != mean.shape:
-        raise InputError(
-            f"{params.mask} has {' x '.join(map(str, mask.shape))} voxels, the map {' x '.join(map(str, mean.shape))}.",
-            "Make the mask for this box, or leave it out.",
-            params.mask,
-        )
     mask = np.clip(np.nan_to_num(mask), 0, 1)
     if not mask.any():
         raise InputError(f"{params.mask} masks everything: it is 0 throughout.", "Choose another mask.", params.mask)
@@ -361,7 +381,7 @@ def _write(
 def _curve(ctx: JobContext, fsc: HalfMapFsc) -> None:
     import numpy as np
 
-    curves = np.stack([fsc.unmasked, fsc.masked, fsc.randomised, fsc.corrected]).astype(np.float32)
+    curves = np.stack([fsc.unmasked, fsc.masked, fsc.randomised, fsc.reported]).astype(np.float32)
     frequency = np.arange(curves.shape[1]) / (fsc.box * fsc.pixel_size_a)
     ctx.preview("fsc", curves, frequency=frequency.round(6).tolist())
 

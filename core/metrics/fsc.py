@@ -45,17 +45,22 @@ class HalfMapFsc:
         first = told[:_FIRST_SHELLS]
         return not first.size or float((self.corrected - self.chance)[first].mean()) <= 0
 
-    def resolution_a(self, threshold: float = 0.143) -> float | None:
-        """Resolution in Å of the corrected curve; None when it stays above the threshold up to Nyquist.
+    @property
+    def reported(self) -> np.ndarray:
+        """The corrected curve, 0 where halves agree no better than chance, 1 in shells of too few coefficients."""
+        if self.nothing:
+            return np.zeros_like(self.corrected)
+        tells = self.chance < _TELLS
+        return np.where(tells, np.where(self.corrected < self.chance, 0.0, self.corrected), 1.0)
 
-        Infinite where the halves agree on nothing. A shell counts as agreement only above chance, too.
+    def resolution_a(self, threshold: float = 0.143) -> float | None:
+        """Resolution in Å of the reported curve; None when it stays above the threshold up to Nyquist.
+
+        Infinite where the halves agree on nothing.
         """
         if self.nothing:
             return math.inf
-        tells = self.chance < _TELLS
-        curve = np.where(tells & (self.corrected < self.chance), 0.0, self.corrected)
-        curve[~tells] = 1.0  # shells of too few coefficients say nothing
-        return shells.resolution_a(curve, self.box, self.pixel_size_a, threshold)
+        return shells.resolution_a(self.reported, self.box, self.pixel_size_a, threshold)
 
 
 def half_map_fsc(

@@ -41,7 +41,7 @@ def write_fsc(folder: Path, fsc: HalfMapFsc) -> Path:
         "unmasked": fsc.unmasked.tolist(),
         "masked": fsc.masked.tolist(),
         "randomised": fsc.randomised.tolist(),
-        "corrected": fsc.corrected.tolist(),
+        "corrected": fsc.reported.tolist(),
         "coverage": fsc.coverage.tolist(),
     }
     write_json(folder / FSC, {"of": "half maps from images only", "unit": "1/angstrom", **curves})

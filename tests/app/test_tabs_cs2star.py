@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from app import theme
 from app.tabs import cs2star_look
+from app.tabs.cs2star import MICROGRAPHS
 from app.tabs.cs2star_result import NO_DEFOCUS, NO_VIEWS
 from app.widgets.metric_plot import library
 from app.widgets.star_preview import meaning
@@ -43,10 +44,13 @@ COLUMNS = [
     ("location/micrograph_shape", "<u4", 2),
 ]
 
+LENS = {"ctf/accel_kv": 300, "ctf/cs_mm": 2.7, "ctf/amp_contrast": 0.1}
 
-def dataset(path: Path, n: int = 40, without: tuple[str, ...] = ()) -> Path:
+
+def dataset(path: Path, n: int = 40, without: tuple[str, ...] = (), lens: bool = False) -> Path:
     """Particles at y = 1000 px from CryoSPARC's edge of micrographs 4000 px high."""
-    rows = np.zeros(n, [entry for entry in COLUMNS if not entry[0].startswith(without or ("-",))])
+    columns = [*COLUMNS, *((name, "<f4") for name in LENS if lens)]
+    rows = np.zeros(n, [entry for entry in columns if not entry[0].startswith(without or ("-",))])
     values = {
         "uid": np.arange(n) + 10**15,
         "alignments3D/pose": np.random.default_rng(2).normal(size=(n, 3)),
@@ -58,6 +62,7 @@ def dataset(path: Path, n: int = 40, without: tuple[str, ...] = ()) -> Path:
         "location/micrograph_path": b"J3/a.mrc",
         "location/center_y_frac": 0.25,
         "location/micrograph_shape": (4000, 5000),
+        **LENS,
     }
     for name in rows.dtype.names or ():
         rows[name] = values.get(name, 0)
@@ -305,7 +310,7 @@ def test_particles_without_alignment_or_ctf_say_why_there_is_no_plot(qtbot, tab,
 
 def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
     library().ask()
-    dataset(tmp_path / "J26" / "J26_particles.cs", 7)
+    dataset(tmp_path / "J26" / "J26_particles.cs", 7, lens=True)
     looked(qtbot, tab, project=str(job), jobs=3)
     assert tab.preview.counts.text().startswith(
         "This is J24, the first of 2 jobs: J24, J26. Not there: J25.\n40 particles."
@@ -314,7 +319,10 @@ def test_several_jobs_are_chosen_among(qtbot, tab, job, tmp_path) -> None:
     assert tab.banner.text.text() == "47 particles of 2 jobs written to the folders class1, class3."
     names = [tab.files.chooser.itemText(i) for i in range(tab.files.chooser.count())]
     assert names == ["J24", "J26"]
+    assert not tab.banner.next.isVisible()  # J24 has no voltage
+    assert tab.banner.hint.text().startswith("J24: Reconstruct cannot use them: no CTF (rlnVoltage, ")
     tab.files.chooser.setCurrentIndex(1)
+    assert tab.banner.next.isVisible()
     assert "7 particles read" in tab.files.report.toPlainText()
     with qtbot.waitSignal(tab.session.handed_over) as handed:
         qtbot.mouseClick(tab.banner.next, LEFT)
@@ -354,6 +362,41 @@ def test_another_dataset_takes_the_banner_of_the_last_away(qtbot, tab, job, tmp_
     tab.form.set_values({"project": str(dataset(tmp_path / "b.cs"))})
     assert not tab.banner.isVisible()
     assert tab.pages.currentWidget() is tab.preview
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"project": "nothing.cs"},
+        {"passthrough": ["nothing.cs"]},
+        {"micrographs_are": "motioncor"},
+        {"y_value": 4092},
+        {"relion": "3.0"},
+    ],
+)
+def test_what_a_run_left_is_no_longer_offered_for_another_input(qtbot, tab, job, tmp_path, values) -> None:
+    run(qtbot, tab, tmp_path / "out", project=str(job))
+    bar = tab.run_bar
+    assert bar.warnings.isVisible()
+    assert not tab.files.mark.isVisible()
+    tab.form.set_values({"overwrite": True})  # no other particles
+    assert tab.banner.isVisible()
+    tab.form.set_values(values)
+    assert not tab.banner.isVisible()
+    assert (bar.state_label.text(), bar.bar.value()) == ("Not started", 0)
+    assert not bar.warnings.isVisible()
+    assert not bar.open_button.isEnabled()
+    assert bar.run_button.isEnabled()
+    for pane in (tab.files, tab.plots):
+        tab.pages.setCurrentWidget(pane)
+        assert pane.mark.isVisible()
+        assert pane.mark.text() == "Of the last run: J24_001_particles.cs"
+    assert tab.files.report.toPlainText()
+    other = dataset(tmp_path / "b.cs", 3)
+    run(qtbot, tab, tmp_path / "out2", **{"project": str(other), "passthrough": [], "micrographs_are": "cryosparc"})
+    assert "3 particles read" in tab.files.report.toPlainText()
+    assert tab.files.mark.isHidden()
+    assert tab.plots.mark.isHidden()
 
 
 def test_a_job_folder_or_a_file_can_be_chosen(qtbot, tab, job, monkeypatch) -> None:
@@ -430,7 +473,8 @@ def test_drops_on_the_window(qtbot, window, job, micrographs, tmp_path) -> None:
 
 def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_path) -> None:
     tab = window.show_tab("cs2star")
-    run(qtbot, tab, tmp_path / "out", project=str(job))
+    run(qtbot, tab, tmp_path / "out", project=str(dataset(tmp_path / "whole.cs", lens=True)))
+    assert tab.banner.next.isVisible()
     assert tab.banner.next.text() == "Use particles in Reconstruct →"
     qtbot.mouseClick(tab.banner.next, LEFT)
     assert TABS[window.rooms.currentIndex()] == "reconstruct"
@@ -445,6 +489,33 @@ def test_particles_are_handed_over_and_kept(qtbot, window, session, job, tmp_pat
     qtbot.addWidget(again)
     assert again.particles.form.raw("particles") == str(star)
     again.close_tab()
+
+
+@pytest.mark.parametrize("choice", ["cryosparc", "motioncor"])
+def test_the_report_names_the_choice_by_flag_and_as_in_the_window(qtbot, tab, job, tmp_path, choice) -> None:
+    run(qtbot, tab, tmp_path / "out", project=str(job), micrographs_are=choice)
+    text = " ".join(tab.files.report.toPlainText().split())
+    assert "--micrographs-are motioncor, in the window “Micrographs in RELION: others, upside-down”" in text
+    assert tab.form.rows["micrographs_are"].spec.label == "Micrographs in RELION"
+    assert MICROGRAPHS[1].title.startswith("Others, upside-down")
+
+
+@pytest.mark.parametrize(
+    ("without", "values", "told"),
+    [
+        ((), {"micrographs_are": "motioncor"}, "extract the particles from your micrographs first"),
+        (("alignments3D", "ctf", "blob"), {}, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi), no images (rlnIm"),
+        (("alignments3D",), {"relion": "3.0"}, "no poses (rlnAngleRot, rlnAngleTilt, rlnAnglePsi)."),
+        (("ctf",), {}, "no CTF (rlnDefocusU"),
+    ],
+)
+def test_particles_that_reconstruct_cannot_use_are_not_offered(qtbot, tab, tmp_path, without, values, told) -> None:
+    source = dataset(tmp_path / "some.cs", without=without, lens="ctf" not in without)
+    run(qtbot, tab, tmp_path / "out", project=str(source), **values)
+    assert not tab.banner.next.isVisible()
+    assert told in tab.banner.hint.text()
+    assert not tab.result["reconstructable"]
+    assert told in tab.result["why_not"]
 
 
 def test_a_run_is_shown_again_in_its_tab(qtbot, window, job, tmp_path) -> None:

@@ -177,6 +177,62 @@ def test_particles_without_poses_are_refused_in_a_sentence(qtbot, tab, star, tmp
     assert tab.map.outcome is None
 
 
+def words(tab) -> str:
+    """What stands over the pictures."""
+    return tab.map.view.slices.planes["z"].scene.message
+
+
+def fail(qtbot, tab, **values) -> None:
+    tab.form.set_values(values)
+    before = tab.worker
+    qtbot.mouseClick(tab.run_bar.run_button, LEFT)
+    qtbot.waitUntil(lambda: tab.worker is not before and tab.worker.state == "failed", timeout=WAIT)
+    qtbot.waitUntil(lambda: tab.banner.property("state") == "failed", timeout=WAIT)
+
+
+def test_a_map_that_stays_after_a_failed_start_is_named_the_earlier_runs(qtbot, tab, star, prior, tmp_path) -> None:
+    run(qtbot, tab, star, tmp_path / "first", method="backproject")
+    assert not tab.earlier.isVisible()
+    bad = tmp_path / "bad.star"
+    bad.write_text(star.read_text().replace("_rlnAngleRot", "_rlnNothing"))
+    fail(qtbot, tab, particles=str(bad), output=str(tmp_path / "second"))
+    assert "bad.star" in tab.banner.text.text()
+    assert tab.map.outcome is not None
+    assert tab.earlier.isVisible()
+    assert tab.earlier.text() == "Earlier run: first"
+    run(qtbot, tab, star, tmp_path / "third", method="wiener", overwrite=True)
+    qtbot.waitUntil(lambda: tab.map.outcome.folder.name == "third", timeout=WAIT)
+    assert not tab.earlier.isVisible()
+
+
+def test_nothing_is_said_to_be_read_after_a_failed_run(qtbot, tab, star, tmp_path, monkeypatch) -> None:
+    run(qtbot, tab, star, tmp_path / "first", method="backproject")
+    worker = tab.worker
+    monkeypatch.setattr(type(worker), "active", property(lambda _: True))
+    tab.clear_view()  # as when the first of the images were read
+    assert "being read" in words(tab)
+    tab._on_failed("Image 3 holds values that are not numbers.", "Extract again.", [])
+    assert "being read" not in words(tab)
+    assert "There is no map" in words(tab)
+
+
+def test_a_result_with_warnings_fits_a_small_screen(qtbot, window, star, tmp_path) -> None:
+    tab = window.show_tab("reconstruct").particles
+    run(qtbot, tab, star, tmp_path / "out", method="positive")
+    tab.banner.show_text("warning", "A map.", "One warning.\nAnother one.\nA third.", next_step="On")
+    tab.earlier.show()
+    window.resize(1280, 720)
+    qtbot.wait(50)
+    assert tab.map.numbers.isVisible()
+    for at in range(tab.pages.count()):
+        tab.pages.setCurrentIndex(at)
+        qtbot.wait(20)
+        least = window.minimumSizeHint()
+        assert least.height() <= 720
+        assert least.width() <= 1280
+        assert window.height() == 720
+
+
 def test_a_folder_with_a_map_is_not_overwritten_unasked(qtbot, tab, star, tmp_path) -> None:
     run(qtbot, tab, star, tmp_path / "out", method="backproject")
     before = (tmp_path / "out" / "map.mrc").read_bytes()

@@ -170,6 +170,60 @@ def test_maps_are_safe_until_told(tmp_path, run_job, simulated):
     assert "prior is for a box of 32" in end["message"]
 
 
+@pytest.fixture
+def uncounted(monkeypatch):
+    """No image may be counted."""
+    monkeypatch.setattr("core.jobs.reconstruct_sums._noise", lambda *_: pytest.fail("the noise was measured"))
+    monkeypatch.setattr(statistics, "add", lambda *_: pytest.fail("images were counted"))
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"),
+    [
+        ({"box": 24}, "Use --box 32."),
+        ({"box": 24, "pixel_size": 3.1}, "Use --box 32."),
+        ({"pixel_size": 4.0}, "The particles are 128 Å wide in 32 pixels; the prior needs 96 Å (32 voxels of 3 Å)"),
+        ({"pixel_size": 2.8}, "choose positive, or train a prior for this box with train-prior."),
+    ],
+)
+def test_a_prior_that_does_not_fit_is_refused_before_counting(tmp_path, run_job, simulated, uncounted, values, hint):
+    end = reconstruct(run_job, simulated, tmp_path / "o", method="dps", **values)
+    assert end["exit_code"] == 2, end
+    assert hint in end["hint"]
+    assert ("--box" in end["hint"]) is hint.startswith("Use --box")
+
+
+def test_finer_images_are_advised_the_priors_box_only_where_it_fits():
+    from types import SimpleNamespace
+
+    from core.jobs.reconstruct import _prior_advice
+
+    def advice_for(size: int, pixel: float) -> str:
+        return _prior_advice(32, 3.0, SimpleNamespace(size=size, pixel_size_a=pixel))  # type: ignore[arg-type]
+
+    assert advice_for(96, 1.0) == "Use --box 32."
+    assert advice_for(64, 1.57) == "Use --box 32."  # 4.7 % wider
+    assert "--box" not in advice_for(64, 1.6)
+    assert "--box" not in advice_for(24, 4.0)  # as wide, but too few pixels
+
+
+def test_a_mask_of_another_size_is_refused_before_counting(tmp_path, run_job, simulated, uncounted):
+    mask = tmp_path / "mask.mrc"
+    out.write_map(tmp_path, mask.name, np.ones((16, 16, 16), np.float32), PIXEL, "mask")
+    end = reconstruct(run_job, simulated, tmp_path / "o", method="wiener", mask=mask)
+    assert end["exit_code"] != 0
+    assert "mask.mrc has 16 x 16 x 16 voxels, the map 32 x 32 x 32" in end["message"]
+
+
+def test_particles_of_one_half_are_refused_before_counting(tmp_path, run_job, simulated, uncounted):
+    np.save(tmp_path / "one.npy", np.array([7]))
+    end = reconstruct(
+        run_job, simulated, tmp_path / "o", method="wiener", indices=tmp_path / "one.npy", contrast="light"
+    )
+    assert end["exit_code"] != 0
+    assert "one half only" in end["message"]
+
+
 def test_a_box_beyond_the_memory_is_one_sentence(tmp_path, run_job, simulated, monkeypatch):
     monkeypatch.setattr("core.jobs.reconstruct_sums._BYTES", 1 << 40)
     end = reconstruct(run_job, simulated, tmp_path / "maps", method="wiener")
