@@ -136,7 +136,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     import torch
 
     from core.compute.devices import choose_device
-    from core.metrics.fsc import auto_mask, coverage_of, directional_resolution, half_map_fsc
+    from core.metrics.fsc import coverage_of, directional_resolution, half_map_fsc
     from core.physics.rotations import count_views, symmetry_matrices
     from core.reconstruction import advice, inputs, methods, outputs, shells
     from core.reconstruction.likelihood import likelihood
@@ -165,10 +165,7 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     data = likelihood(statistics.both, device)
     halves = [likelihood(half, device) for half in statistics.halves]
     ball = methods.sphere(box).to(device)
-    power = methods.signal_power(halves[0], halves[1], ball)
-    first = (methods.wiener(data, power) * ball).cpu().numpy()
-    tight = torch.from_numpy(auto_mask(first, pixel)).to(device)  # noise around the particle hides its fine detail
-    power = methods.signal_power(halves[0], halves[1], tight)
+    first, power = methods.first_map(data, halves, ball, pixel)
     half_maps = [(methods.half_map(half) * ball).cpu().numpy() for half in halves]
     ctx.step(counted + 0.05 * rest, 1, "Resolution")
     mask = _mask(params, first, pixel, ctx)
@@ -179,10 +176,8 @@ def _reconstruct(params: ReconstructParams, ctx: JobContext) -> dict[str, Any]:
     if fsc.nothing:
         ctx.warn("The half maps agree on nothing: these images show no structure. What the map shows is noise.")
     method, why = params.method, "as asked"
-    if method == "auto" and fsc.nothing:
-        method, why = "wiener", "the half maps agree on nothing, and a prior would make up a map of its own"
-    elif method == "auto":
-        method, why = advice.choose(data, power, prior is not None)
+    if method == "auto":
+        method, why = advice.choose(data, power, prior is not None, fsc.nothing)
     volume, extra = _make(method, params, ctx, data, power, ball, prior, counted + 0.1 * rest)
     if params.sharpen is not None:
         corrected = torch.from_numpy(fsc.reported)

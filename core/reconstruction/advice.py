@@ -18,8 +18,10 @@ def data_share(data: Likelihood, power: torch.Tensor) -> torch.Tensor:
     return data.weight / (data.weight + inverse)
 
 
-def choose(data: Likelihood, power: torch.Tensor, prior_fits: bool) -> tuple[str, str]:
-    """Method and reason. `prior_fits`: there is a prior for this box and pixel size."""
+def choose(data: Likelihood, power: torch.Tensor, prior_fits: bool, nothing: bool = False) -> tuple[str, str]:
+    """Method and reason. `prior_fits`: there is a prior for this box and pixel size; `nothing`: halves do not agree."""
+    if nothing:
+        return "wiener", "the half maps agree on nothing, and a prior would make up a map of its own"
     by_shell = shells.shell_mean(data_share(data, power))
     share = float(by_shell[1 : data.box // 4 + 1].mean())
     told = f"the images know {100 * share:.0f} % of the map up to half of Nyquist"

@@ -5,10 +5,12 @@ All three start from the same likelihood (likelihood.py); the method with a lear
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
+from core.metrics.fsc import auto_mask
 from core.reconstruction import shells
 from core.reconstruction.likelihood import Likelihood, fourier_precision, solve
 
@@ -129,3 +131,13 @@ def sharpened(volume: torch.Tensor, fsc: torch.Tensor, b_factor_a2: float, pixel
     weight = (2 * fsc.clamp(0, 1) / (1 + fsc.clamp(0, 1))).sqrt()
     gain = weight * torch.exp(0.25 * b_factor_a2 * frequency**2)
     return fourier_precision(shells.spread(gain, box).to(volume), volume)
+
+
+def first_map(
+    data: Likelihood, halves: Sequence[Likelihood], ball: torch.Tensor, pixel_size_a: float
+) -> tuple[np.ndarray, torch.Tensor]:
+    """A first map (Wiener, L^3), and the signal's power inside it: noise around the particle would hide fine detail."""
+    power = signal_power(halves[0], halves[1], ball)
+    first = (wiener(data, power) * ball).cpu().numpy()
+    tight = torch.from_numpy(auto_mask(first, pixel_size_a)).to(ball)
+    return first, signal_power(halves[0], halves[1], tight)
